@@ -1,0 +1,1 @@
+"""Believable comparisons of sequential recommenders."""

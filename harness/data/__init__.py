@@ -1,0 +1,1 @@
+"""From a card to a prepared data set: readers, dedup, filters, text."""

@@ -1,0 +1,190 @@
+"""The contract between the harness and a method: all that a contributor must read.
+
+A method learns from training histories (`fit`) and scores candidate items for histories
+(`score`). It never sees a held-out item, never computes a metric, never ranks: the harness owns
+the split, the batching over users, ties, metrics, early stopping's yardstick, timing and seeding.
+
+A method is a file ``methods/NAME.py`` (or a folder ``methods/NAME/``) that ends with
+``METHOD = TheClass``. Heavy packages (torch, transformers, numba) are imported inside functions,
+so that listing methods stays quick. Copy ``methods/popularity.py`` to begin.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from harness.errors import MethodError
+from harness.histories import FloatArray, Histories, IntArray
+from harness.progress import Progress
+
+
+class Input(StrEnum):
+    """What a method may see besides item indices, and what the leaderboard groups it by.
+
+    ``ITEM_IDS`` says that parameters belong to single items (an ID model). It opens nothing: item
+    indices reach every method, as handles. All others are withheld unless declared.
+    """
+
+    ITEM_IDS = "item ids"
+    ITEM_TEXT = "item text"
+    TIMESTAMPS = "timestamps"
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """What is to be known of a method without running it.
+
+    Attributes:
+        title: the name on the leaderboard.
+        paper: the source, in one line.
+        inputs: what it may see.
+        presets: named sets of settings, ``NAME:PRESET`` on the command line.
+        requires: packages it imports, checked before a run and by ``doctor``.
+        learns: False for a method that fits nothing (it cannot learn the cyclic data set).
+        ties_identical_texts: True where items with identical texts must get bit-equal scores.
+        sampled: True where scores come from sampled texts, so that rounding may now and then
+            change one (the contract tests then allow for it).
+        quick_settings: settings small enough for the contract tests, seconds on one core.
+    """
+
+    title: str
+    paper: str
+    inputs: frozenset[Input]
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    requires: tuple[str, ...] = ()
+    learns: bool = True
+    ties_identical_texts: bool = False
+    sampled: bool = False
+    quick_settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What `fit` is given: training histories and the catalogue, less what is undeclared.
+
+    Attributes:
+        dataset: the data set's name.
+        n_items: catalogue size; item indices run from 0 to ``n_items - 1``.
+        histories: the training part of every user (items 1 to n-2 under leave-one-out).
+        verb: the past participle for prompts: "bought", "watched".
+        inputs: what the method declared.
+    """
+
+    dataset: str
+    n_items: int
+    histories: Histories
+    verb: str
+    inputs: frozenset[Input]
+    _item_texts: tuple[str, ...] | None = None
+
+    @property
+    def item_texts(self) -> tuple[str, ...]:
+        """The rendered text of every item, by item index.
+
+        Raises:
+            MethodError: the method's card does not declare ``Input.ITEM_TEXT``.
+        """
+        if Input.ITEM_TEXT not in self.inputs or self._item_texts is None:
+            raise MethodError(
+                "item texts are withheld: the method's card does not declare Input.ITEM_TEXT; "
+                "add it to `inputs` if the method is meant to read them"
+            )
+        return self._item_texts
+
+
+Validate = Callable[["Method", int | None], float]
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a run provides to a method.
+
+    Attributes:
+        seed: the cell's seed; the harness has seeded ``random``, numpy and torch with it.
+        device: "cpu" or "cuda", as the user chose or as the machine has it.
+        work_dir: an existing folder of this cell, for checkpoints and by-products.
+        progress: makes progress bars.
+        validate_fn: see `validate`.
+        log_fn: see `log`.
+    """
+
+    seed: int
+    device: str
+    work_dir: Path
+    progress: Progress
+    validate_fn: Validate
+    log_fn: Callable[[Mapping[str, Any]], None]
+
+    def validate(self, method: Method, users: int | None = None) -> float:
+        """Return the method's pessimistic NDCG@10 on the validation items.
+
+        Args:
+            method: usually ``self``; it must be ready to `Method.score`.
+            users: size of a seeded sample of users (the same in every call of a cell), for
+                methods whose scoring is dear; None for all. The record keeps the number.
+        """
+        return self.validate_fn(method, users)
+
+    def log(self, **values: Any) -> None:
+        """Append one line to the fit log of the record (step, losses, validation metrics, …)."""
+        self.log_fn(values)
+
+    def user_generator(self, user: int, purpose: int = 0) -> np.random.Generator:
+        """Return a generator that depends on (seed, user, purpose) and on nothing else."""
+        return np.random.default_rng([self.seed, int(user), purpose])
+
+
+class Method(ABC):
+    """A recommender under test. Subclasses set `card` and `Settings`, and fill in two methods."""
+
+    card: ClassVar[MethodCard]
+    Settings: ClassVar[type[Any]]
+
+    def __init__(self, settings: Any) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def fit(self, data: TrainingData, context: RunContext) -> None:
+        """Learn from the training histories; keep what `score` needs.
+
+        Called once, also for methods that learn nothing. Must not change its arguments.
+        """
+
+    @abstractmethod
+    def score(self, histories: Histories, candidates: IntArray) -> FloatArray:
+        """Score candidates for each history.
+
+        Args:
+            histories: B users; a history may be empty, and may hold items unseen in training.
+            candidates: int [C], item indices without repeats, in any order.
+
+        Returns:
+            float32 or float64 [B, C], higher is better. ``-inf`` says "not recommended": such an
+            item ranks nowhere, and where it is the target the user counts as missed in every
+            metric, optimistic and pessimistic. NaN is an error.
+        """
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what the record should keep of the fitted method.
+
+        ``parameters`` (int) is shown on the leaderboard; ``note`` (str) is printed beside the
+        row; counts such as tokens read or texts generated go into the record.
+        """
+        return {}
+
+
+def text_groups(texts: Sequence[str]) -> tuple[list[str], IntArray]:
+    """Return the distinct texts and, for each item, the index of its text among them.
+
+    Scoring each distinct text once and broadcasting makes equal texts tie bit for bit.
+    """
+    index: dict[str, int] = {}
+    group = np.array([index.setdefault(text, len(index)) for text in texts], dtype=np.int64)
+    return list(index), group

@@ -1,0 +1,60 @@
+"""Progress bars: one interface, shown on a terminal's standard error or kept silent."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Protocol
+
+from tqdm import tqdm
+
+
+class Bar(Protocol):
+    """One running piece of work."""
+
+    def advance(self, n: int = 1) -> None:
+        """Count ``n`` more units as done."""
+
+    def note(self, text: str) -> None:
+        """Show a short text behind the bar, such as the current loss."""
+
+
+class Progress:
+    """Makes progress bars; ``Progress(shown=False)`` makes silent ones."""
+
+    def __init__(self, shown: bool = True) -> None:
+        self.shown = shown
+
+    @contextlib.contextmanager
+    def bar(self, label: str, total: int | None = None, unit: str = "it") -> Iterator[Bar]:
+        """Show a bar named ``label`` until the block ends; ``total`` counts ``unit``s."""
+        if not self.shown:
+            yield _SilentBar()
+            return
+        with tqdm(total=total, desc=label, unit=f" {unit}", file=sys.stderr, leave=True) as shown:
+            yield _TqdmBar(shown)
+
+    def say(self, text: str) -> None:
+        """Print one line without tearing a running bar."""
+        if self.shown:
+            tqdm.write(text, file=sys.stderr)
+
+
+class _SilentBar:
+    def advance(self, n: int = 1) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        pass
+
+
+class _TqdmBar:
+    def __init__(self, shown: tqdm[None]) -> None:
+        self._shown = shown
+
+    def advance(self, n: int = 1) -> None:
+        self._shown.update(n)
+
+    def note(self, text: str) -> None:
+        self._shown.set_postfix_str(text, refresh=False)
