@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
@@ -32,7 +32,8 @@ class Progress:
         if not self.shown:
             yield _SilentBar()
             return
-        with tqdm(total=total, desc=label, unit=f" {unit}", file=sys.stderr, leave=True) as shown:
+        shown: tqdm[Any] = tqdm(total=total, desc=label, unit=f" {unit}", file=sys.stderr)
+        with shown:
             yield _TqdmBar(shown)
 
     def say(self, text: str) -> None:
@@ -50,7 +51,7 @@ class _SilentBar:
 
 
 class _TqdmBar:
-    def __init__(self, shown: tqdm[None]) -> None:
+    def __init__(self, shown: tqdm[Any]) -> None:
         self._shown = shown
 
     def advance(self, n: int = 1) -> None:

@@ -44,7 +44,9 @@ class Layer:
     values: Mapping[str, Any]
 
 
-def resolve(settings_type: type[Any], owner: str, layers: Sequence[Layer]) -> tuple[Any, dict[str, str]]:
+def resolve(
+    settings_type: type[Any], owner: str, layers: Sequence[Layer]
+) -> tuple[Any, dict[str, str]]:
     """Fill ``settings_type`` from ``layers``, the later ones winning.
 
     Returns the settings and, for each field, where its value came from ("default" or a layer's
@@ -91,7 +93,7 @@ _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, 
 
 
 def _parsed(kind: Any, raw: Any, where: str) -> Any:
-    """Return ``raw`` as ``kind``: bool, int, float, str, a tuple of these, or one of these or None."""
+    """Return ``raw`` as ``kind``: bool, int, float, str, a tuple of one, or either of it and None."""
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         if raw is None or (isinstance(raw, str) and raw.lower() == "none"):
             return None
