@@ -1,0 +1,70 @@
+"""The prepared data set: what every run reads, and the content hash that names it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from harness.data.card import DatasetCard, Protocol
+from harness.files import canonical_json
+from harness.histories import Histories
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """A data set after dedup, filter and sample, in its fixed order.
+
+    Attributes:
+        card: the card it was made from.
+        item_ids: raw ids, sorted as strings by code point; item index = position.
+        item_texts: the rendered text of every item.
+        user_ids: raw ids, sorted likewise; user index = position. So neither order depends on
+            the order of lines, which decides only between events of equal time.
+        sequences: all events of all users, oldest first; with timestamps where the source has
+            them.
+        counts: what was read, dropped and kept (the names of `harness.data.card.COUNTS`, and
+            ``item_lines_repeated``).
+        content_hash: see `content_hash`.
+    """
+
+    card: DatasetCard
+    item_ids: tuple[str, ...]
+    item_texts: tuple[str, ...]
+    user_ids: tuple[str, ...]
+    sequences: Histories
+    counts: Mapping[str, int]
+    content_hash: str
+
+
+def content_hash(
+    item_ids: tuple[str, ...],
+    item_texts: tuple[str, ...],
+    user_ids: tuple[str, ...],
+    sequences: Histories,
+    protocol: Protocol,
+) -> str:
+    """Return the SHA-256 of ids, texts, sequences, timestamps and protocol, in hexadecimal.
+
+    Made of canonical bytes (UTF-8 and little-endian integers, each part preceded by its length),
+    so it does not depend on the file format, on library versions or on the machine.
+    """
+    digest = hashlib.sha256(b"prepared data, form 1")
+    parts = [canonical_json(list(strings)).encode() for strings in (item_ids, item_texts, user_ids)]
+    parts.append(canonical_json(asdict(protocol)).encode())
+    parts += [sequences.items.astype("<i4").tobytes(), sequences.offsets.astype("<i8").tobytes()]
+    if sequences.timestamps is not None:
+        parts.append(sequences.timestamps.astype("<i8").tobytes())
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def consecutive_repeats(sequences: Histories) -> int:
+    """Return how many events have the same item as the same user's preceding event."""
+    same = sequences.items[1:] == sequences.items[:-1]
+    owner = np.repeat(np.arange(len(sequences)), sequences.lengths)
+    return int((same & (owner[1:] == owner[:-1])).sum())
