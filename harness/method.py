@@ -51,6 +51,7 @@ class MethodCard:
         ties_identical_texts: True where items with identical texts must get bit-equal scores.
         sampled: True where scores come from sampled texts, so that rounding may now and then
             change one (the contract tests then allow for it).
+        users_per_block: how many users `Method.score` is given at once, at the most.
         quick_settings: settings small enough for the contract tests, seconds on one core.
     """
 
@@ -62,6 +63,7 @@ class MethodCard:
     learns: bool = True
     ties_identical_texts: bool = False
     sampled: bool = False
+    users_per_block: int = 512
     quick_settings: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -101,7 +101,7 @@ def mean(values: NDArray[np.float64]) -> float:
     return math.fsum(values) / len(values)
 
 
-def summary(optimistic: IntArray, pessimistic: IntArray) -> dict[str, dict[Bound, float]]:
+def summary(optimistic: IntArray, pessimistic: IntArray) -> dict[str, dict[str, float]]:
     """Return metric name -> bound -> mean over users."""
     return {
         metric.name: {bound: mean(metric.users(optimistic, pessimistic, bound)) for bound in BOUNDS}

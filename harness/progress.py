@@ -30,7 +30,7 @@ class Progress:
     def bar(self, label: str, total: int | None = None, unit: str = "it") -> Iterator[Bar]:
         """Show a bar named ``label`` until the block ends; ``total`` counts ``unit``s."""
         if not self.shown:
-            yield _SilentBar()
+            yield SilentBar()
             return
         shown: tqdm[Any] = tqdm(total=total, desc=label, unit=f" {unit}", file=sys.stderr)
         with shown:
@@ -42,12 +42,14 @@ class Progress:
             tqdm.write(text, file=sys.stderr)
 
 
-class _SilentBar:
+class SilentBar:
+    """A bar that shows nothing."""
+
     def advance(self, n: int = 1) -> None:
-        pass
+        """Count nothing."""
 
     def note(self, text: str) -> None:
-        pass
+        """Show nothing."""
 
 
 class _TqdmBar:

@@ -22,6 +22,15 @@ TOP_K = 10
 """How many of the items ranked first are kept for each user."""
 
 
+class NotANumberError(MethodError):
+    """A score is NaN."""
+
+    def __init__(self, row: int, column: int) -> None:
+        super().__init__(f"the score of row {row}, item {column} is NaN")
+        self.row = row
+        self.column = column
+
+
 @dataclass(frozen=True)
 class TargetRanks:
     """Where the held-out item of each user stands.
@@ -47,7 +56,7 @@ def rank_targets(scores: FloatArray, targets: IntArray, top_k: int = TOP_K) -> T
         top_k: how many of the first columns to keep.
 
     Raises:
-        MethodError: a NaN among the scores (the message names the row and the column).
+        NotANumberError: a NaN among the scores.
     """
     if scores.ndim != 2 or len(scores) != len(targets):
         raise ValueError(f"scores {scores.shape} do not fit {len(targets)} targets")
@@ -63,8 +72,7 @@ def rank_targets(scores: FloatArray, targets: IntArray, top_k: int = TOP_K) -> T
         np.ascontiguousarray(scores), columns, ranks.optimistic, ranks.pessimistic, ranks.top
     )
     if bad >= 0:
-        row, column = divmod(bad, scores.shape[1])
-        raise MethodError(f"the score of row {row}, item {column} is NaN")
+        raise NotANumberError(*divmod(bad, scores.shape[1]))
     return ranks
 
 

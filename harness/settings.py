@@ -93,7 +93,7 @@ _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, 
 
 
 def _parsed(kind: Any, raw: Any, where: str) -> Any:
-    """Return ``raw`` as ``kind``: bool, int, float, str, a tuple of one, or either of it and None."""
+    """Return ``raw`` as ``kind``: a bool, int, float or str, a tuple of these, or None."""
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         if raw is None or (isinstance(raw, str) and raw.lower() == "none"):
             return None

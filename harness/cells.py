@@ -1,0 +1,212 @@
+"""One cell of a board: fit a method, score every user, rank the targets, measure what it cost."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import environment
+from harness.errors import MethodError
+from harness.histories import Histories
+from harness.method import Input, Method, RunContext, TrainingData
+from harness.metrics import SELECTION_METRIC, mean
+from harness.progress import Bar, Progress, SilentBar
+from harness.ranking import TOP_K, NotANumberError, TargetRanks, rank_targets
+from harness.seeding import seed_everything
+from harness.splits import Split
+
+SCORE_BLOCK_BYTES = 64 << 20
+"""Score blocks stay below this size, whatever the catalogue."""
+
+VALIDATION_PURPOSE = 1
+"""Keys the draw of validation users, apart from a method's own draws."""
+
+
+@dataclass(frozen=True)
+class CellInput:
+    """What a cell runs on.
+
+    Attributes:
+        method: the method, with its settings, not yet fitted.
+        dataset: the data set's name.
+        item_texts: the rendered text of every item.
+        verb: the past participle for prompts.
+        split: training, validation and test parts.
+        seed: seeds everything.
+        device: "cpu" or "cuda".
+    """
+
+    method: Method
+    dataset: str
+    item_texts: tuple[str, ...]
+    verb: str
+    split: Split
+    seed: int
+    device: str
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """Ranks of the test targets in user order, and what the cell cost."""
+
+    ranks: TargetRanks
+    fit_log: list[dict[str, Any]]
+    cost: dict[str, Any]
+    report: dict[str, Any]
+
+
+def execute(cell: CellInput, work_dir: Path, log_path: Path, progress: Progress) -> CellResult:
+    """Run one cell from seed to ranks.
+
+    Args:
+        cell: what to run.
+        work_dir: an existing folder for the method's own files.
+        log_path: where the fit log grows, a JSON line at a time, while the method learns.
+        progress: makes progress bars.
+
+    Raises:
+        MethodError: scores of a wrong shape or type, or NaN (naming the user).
+    """
+    fit_log: list[dict[str, Any]] = []
+    validation = _Validation(cell)
+    environment.reset_peak_memory()
+    seed_everything(cell.seed)
+    with log_path.open("w", encoding="utf-8") as stream:
+
+        def log(values: Mapping[str, Any]) -> None:
+            fit_log.append(dict(values))
+            stream.write(json.dumps(fit_log[-1]) + "\n")
+            stream.flush()
+
+        context = RunContext(cell.seed, cell.device, work_dir, progress, validation, log)
+        started = time.perf_counter()
+        cell.method.fit(_training_data(cell), context)
+        fit_s = time.perf_counter() - started
+    started = time.perf_counter()
+    with progress.bar("scoring", total=len(cell.split.test_histories), unit="users") as bar:
+        ranks = rank_users(
+            cell.method, cell.split.test_histories, cell.split.test_targets,
+            len(cell.item_texts), bar,
+        )  # fmt: skip
+    report = dict(cell.method.describe())
+    cost = {
+        "fit_s": round(fit_s, 3),
+        "score_s": round(time.perf_counter() - started, 3),
+        "parameters": report.pop("parameters", None),
+        "device": cell.device,
+        "peak_memory_bytes": environment.peak_memory_bytes(),
+        **_gpu_cost(cell.device),
+    }
+    return CellResult(ranks, fit_log, cost, {**report, **validation.report()})
+
+
+def _training_data(cell: CellInput) -> TrainingData:
+    """Return what the method declared, and nothing else."""
+    inputs = cell.method.card.inputs
+    train = cell.split.train
+    return TrainingData(
+        dataset=cell.dataset,
+        n_items=len(cell.item_texts),
+        histories=train if Input.TIMESTAMPS in inputs else train.without_timestamps(),
+        verb=cell.verb,
+        inputs=inputs,
+        _item_texts=cell.item_texts if Input.ITEM_TEXT in inputs else None,
+    )
+
+
+def rank_users(
+    method: Method, histories: Histories, targets: NDArray[np.int32], n_items: int, bar: Bar
+) -> TargetRanks:
+    """Score all items for every user, block by block, and rank each user's target.
+
+    Blocks hold users of similar history length, longest first (padding is cheap and memory peaks
+    early); results come back in the order of ``histories``.
+    """
+    if Input.TIMESTAMPS not in method.card.inputs:
+        histories = histories.without_timestamps()
+    candidates = np.arange(n_items, dtype=np.int32)
+    candidates.setflags(write=False)
+    n_users = len(histories)
+    block = max(1, min(method.card.users_per_block, SCORE_BLOCK_BYTES // (8 * n_items)))
+    optimistic = np.empty(n_users, np.int32)
+    pessimistic = np.empty(n_users, np.int32)
+    top = np.empty((n_users, TOP_K), np.int32)
+    by_length = np.argsort(-histories.lengths, kind="stable")
+    for start in range(0, n_users, block):
+        rows = by_length[start : start + block]
+        scores = checked_scores(method, histories.select(rows), candidates)
+        try:
+            ranks = rank_targets(scores, targets[rows])
+        except NotANumberError as error:
+            user = histories.users[rows[error.row]]
+            raise MethodError(
+                f"NaN score for user {user} (history of {histories.lengths[rows[error.row]]} "
+                f"items) and item {error.column}; scores must be numbers or -inf"
+            ) from error
+        optimistic[rows], pessimistic[rows], top[rows] = (
+            ranks.optimistic, ranks.pessimistic, ranks.top,
+        )  # fmt: skip
+        bar.advance(len(rows))
+    return TargetRanks(optimistic, pessimistic, top)
+
+
+def checked_scores(
+    method: Method, histories: Histories, candidates: NDArray[np.int32]
+) -> NDArray[np.floating]:
+    """Score with the method and hold the result against the contract.
+
+    Raises:
+        MethodError: a wrong type, shape or dtype, or NaN (naming the user and the item).
+    """
+    scores = method.score(histories, candidates)
+    wanted = (len(histories), len(candidates))
+    if not isinstance(scores, np.ndarray) or scores.dtype not in (np.float32, np.float64):
+        found = scores.dtype if isinstance(scores, np.ndarray) else type(scores).__name__
+        raise MethodError(f"scores must be a numpy array of float32 or float64, found {found}")
+    if scores.shape != wanted:
+        raise MethodError(f"scores must have shape {wanted} (users, items), found {scores.shape}")
+    return scores
+
+
+class _Validation:
+    """Pessimistic NDCG@10 on validation items, for a seeded sample of users where asked."""
+
+    def __init__(self, cell: CellInput) -> None:
+        self._cell = cell
+        self._users_asked: set[int] = set()
+        self._seconds = 0.0
+
+    def __call__(self, method: Method, users: int | None) -> float:
+        started = time.perf_counter()
+        histories, targets = self._cell.split.train, self._cell.split.validation_targets
+        if users is not None and users < len(histories):
+            generator = np.random.default_rng([self._cell.seed, VALIDATION_PURPOSE])
+            rows = np.sort(generator.choice(len(histories), size=users, replace=False))
+            histories, targets = histories.select(rows), targets[rows]
+        self._users_asked.add(len(histories))
+        ranks = rank_users(method, histories, targets, len(self._cell.item_texts), SilentBar())
+        self._seconds += time.perf_counter() - started
+        return mean(SELECTION_METRIC.values(ranks.pessimistic))
+
+    def report(self) -> dict[str, Any]:
+        if not self._users_asked:
+            return {}
+        return {
+            "validation_users": sorted(self._users_asked),
+            "validation_s": round(self._seconds, 3),
+        }
+
+
+def _gpu_cost(device: str) -> dict[str, int]:
+    if device != "cuda":
+        return {}
+    import torch
+
+    return {"peak_gpu_bytes": int(torch.cuda.max_memory_allocated())}

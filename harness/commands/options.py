@@ -1,0 +1,53 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from harness.errors import UsageError
+
+DEFAULT_DATASET = "ml-100k"
+CACHE_VARIABLE = "HARNESS_CACHE"
+
+
+def names(text: str) -> list[str]:
+    """Split a comma-separated list, dropping blanks and repeats."""
+    return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def seeds(text: str) -> list[int]:
+    """Parse ``--seeds 0,1,2``.
+
+    Raises:
+        UsageError: something that is not a whole number from 0.
+    """
+    parts = names(text)
+    if not parts or not all(part.isdecimal() for part in parts):
+        raise UsageError(f"--seeds takes whole numbers from 0, such as 0,1,2; found {text!r}")
+    return [int(part) for part in parts]
+
+
+def default_cache() -> Path:
+    """Return where prepared data sets are kept: $HARNESS_CACHE, or the user's cache folder."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(chosen) if chosen else Path(base).expanduser() / "sequential-harness"
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cache`` and ``--quiet``."""
+    parser.add_argument(
+        "--cache", type=Path, default=None, metavar="FOLDER",
+        help=f"where prepared data sets are kept (default: ${CACHE_VARIABLE} or the user's cache)",
+    )  # fmt: skip
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def add_out_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--out``, the run folder."""
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs"), metavar="FOLDER",
+        help="the run folder: records, ranks, leaderboards (default: runs)",
+    )  # fmt: skip

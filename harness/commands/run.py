@@ -1,0 +1,128 @@
+"""``run``: methods on data sets with seeds, then the leaderboard."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING, Any
+
+from harness.commands.options import (
+    DEFAULT_DATASET,
+    add_data_options,
+    add_out_option,
+    default_cache,
+    names,
+    seeds,
+)
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.planning import Cell
+
+
+def add_parser(parsers: Any) -> None:
+    """Declare the command."""
+    parser = parsers.add_parser("run", help="run methods and print the leaderboard")
+    parser.add_argument(
+        "--methods", required=True, metavar="NAMES",
+        help="comma-separated NAME or NAME:PRESET; popularity, random and lir join by themselves",
+    )  # fmt: skip
+    parser.add_argument(
+        "--datasets", default=DEFAULT_DATASET, metavar="NAMES",
+        help=f"comma-separated names or paths of .toml cards (default: {DEFAULT_DATASET})",
+    )  # fmt: skip
+    parser.add_argument("--seeds", default="0", help="comma-separated (default: 0)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="METHOD.SETTING=VALUE", dest="assignments",
+        help="change a setting; may be repeated (`list methods NAME` shows what there is)",
+    )  # fmt: skip
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=int, help="threads of numeric code (default: all cores)")
+    parser.add_argument("--fresh", action="store_true", help="run finished cells again")
+    parser.add_argument("--dry-run", action="store_true", help="list the cells, run nothing")
+    add_out_option(parser)
+    add_data_options(parser)
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Plan, run and print; 0 only if every cell is finished."""
+    _limit_threads(options.threads)
+    from harness.planning import choose_methods
+
+    choices = choose_methods(names(options.methods), options.assignments)
+    if not names(options.methods):
+        raise UsageError("--methods names no method")
+    seed_list = seeds(options.seeds)
+    device = _device(options.device)
+    cells = _planned(options, choices, seed_list, device)
+    if options.dry_run:
+        for cell in cells:
+            print(f"{cell.name}: {cell.plan}")
+        return 0
+    return _run(options, cells)
+
+
+def _limit_threads(threads: int | None) -> None:
+    """Fix the number of threads before numpy, numba or torch is imported."""
+    if threads is not None and threads < 1:
+        raise UsageError(f"--threads must be at least 1, found {threads}")
+    from harness.environment import available_cores
+
+    count = str(threads or os.environ.get("OMP_NUM_THREADS") or available_cores())
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = count
+
+
+def _device(chosen: str) -> str:
+    from harness.environment import cuda_devices, default_device, torch_has_cuda
+
+    if chosen == "cuda" and not (torch_has_cuda() and cuda_devices()):
+        build = "a CUDA build" if torch_has_cuda() else "a build without CUDA"
+        raise UsageError(
+            f"--device cuda: the installed torch is {build} and the driver offers "
+            f"{cuda_devices()} devices; use --device cpu"
+        )
+    return default_device() if chosen == "auto" else chosen
+
+
+def _planned(
+    options: argparse.Namespace, choices: list[Any], seed_list: list[int], device: str
+) -> list[Cell]:
+    from harness.data.cards import load_card
+    from harness.data.prepare import prepare
+    from harness.planning import plan_cell
+    from harness.progress import Progress
+
+    progress = Progress(shown=not options.quiet)
+    cards = [load_card(name) for name in names(options.datasets)]
+    if not cards:
+        raise UsageError("--datasets names no data set")
+    cache = options.cache or default_cache()
+    cells = []
+    for card in cards:
+        data = prepare(card, cache, progress)
+        cells += [
+            plan_cell(choice, data, seed, device, options.out, options.fresh)
+            for choice in choices
+            for seed in seed_list
+        ]
+    return cells
+
+
+def _run(options: argparse.Namespace, cells: list[Cell]) -> int:
+    from harness.boards import write_run_board
+    from harness.leaderboard import terminal
+    from harness.progress import Progress
+    from harness.runner import run_cells
+
+    outcomes = run_cells(cells, Progress(shown=not options.quiet))
+    for name in dict.fromkeys(cell.data.card.name for cell in cells):
+        example = next(cell for cell in cells if cell.data.card.name == name)
+        board, path = write_run_board(options.out, example)
+        print(terminal(board))
+        print(f"markdown: {path}\n")
+    bad = {name: outcome for name, outcome in outcomes.items() if outcome not in ("ok", "kept")}
+    for name, outcome in bad.items():
+        print(f"{outcome}: {name}")
+    return 1 if bad else 0

@@ -1,0 +1,263 @@
+"""From records to a leaderboard: rows, best values, marks, markdown.
+
+The table follows the paper's table 2: each cell holds the optimistic and the pessimistic value,
+the best optimistic one bold, the best pessimistic one underlined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from harness.errors import DataError
+from harness.metrics import METRICS, SELECTION_METRIC
+from harness.protocol import GATE
+from harness.records import RECORD_FILE, Record, read_record
+
+NOT_LEARNT = "†"
+DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a board: the records of one method with the same settings, one for each seed."""
+
+    label: str
+    records: tuple[Record, ...]
+
+    @property
+    def first(self) -> Record:
+        """The record of the lowest seed; method facts are the same in all."""
+        return self.records[0]
+
+    @property
+    def failure(self) -> str | None:
+        """Why the row has no numbers, or None."""
+        for record in self.records:
+            if record.status != "ok":
+                return f"{record.status} (seed {record.seed}): {record.reason}"
+        return None
+
+    def value(self, metric: str, bound: str) -> float:
+        """Return a metric's mean over seeds."""
+        return sum(record.metrics[metric][bound] for record in self.records) / len(self.records)
+
+    def cost(self, name: str) -> float | None:
+        """Return a cost's mean over seeds, None where it was not measured."""
+        values = [record.cost.get(name) for record in self.records]
+        known = [value for value in values if value is not None]
+        return sum(known) / len(known) if known else None
+
+    @property
+    def tie_rate(self) -> float:
+        """Share of users whose target is tied, mean over seeds."""
+        return sum(record.tie_rate or 0.0 for record in self.records) / len(self.records)
+
+
+@dataclass(frozen=True)
+class Board:
+    """The rows of one data set, best first."""
+
+    dataset: str
+    rows: tuple[Row, ...]
+
+    def best(self, metric: str, bound: str) -> float | None:
+        """Return the best printed value of a column, None on an empty board."""
+        values = [round(row.value(metric, bound), DIGITS) for row in self.rows if not row.failure]
+        return max(values, default=None)
+
+    def not_shown_to_learn(self, row: Row) -> bool:
+        """Tell whether a row stays at or below a baseline of the gate (pessimistic NDCG@10)."""
+        if row.failure or row.label in GATE:
+            return False
+        gates = [gate for gate in self.rows if gate.label in GATE and not gate.failure]
+        own = row.value(SELECTION_METRIC.name, "pessimistic")
+        return any(own <= gate.value(SELECTION_METRIC.name, "pessimistic") for gate in gates)
+
+
+def read_records(folder: Path) -> list[tuple[Path, Record]]:
+    """Return every readable record below a folder with its path; damaged ones are left out."""
+    found = []
+    for path in sorted(folder.rglob(RECORD_FILE)):
+        try:
+            found.append((path, read_record(path)))
+        except DataError:
+            continue  # `_finished` in planning runs such a cell again
+    return found
+
+
+def newest(records: Iterable[Record]) -> list[Record]:
+    """Keep, for each row and seed, the record finished last: the code or settings moved on."""
+    latest: dict[tuple[str, str, int], Record] = {}
+    for record in sorted(records, key=lambda record: record.finished_at):
+        latest[record.dataset["name"], record.label, record.seed] = record
+    return list(latest.values())
+
+
+def board(dataset: str, records: Iterable[Record]) -> Board:
+    """Arrange the records of one data set, best pessimistic NDCG@10 first, failures last.
+
+    Raises:
+        DataError: records that do not share the split or the protocol.
+    """
+    mine = [record for record in records if record.dataset["name"] == dataset]
+    _check_comparable(mine)
+    rows: dict[str, list[Record]] = {}
+    for record in sorted(mine, key=lambda record: (record.label, record.seed)):
+        rows.setdefault(record.label, []).append(record)
+    arranged = [Row(label, _same_code(group)) for label, group in rows.items()]
+    arranged.sort(key=_order)
+    return Board(dataset, tuple(arranged))
+
+
+def _same_code(group: Sequence[Record]) -> tuple[Record, ...]:
+    """Keep the seeds that share settings and code with the record finished last."""
+    last = max(group, key=lambda record: record.finished_at)
+
+    def identity(record: Record) -> tuple[Any, ...]:
+        return (record.method["settings"], record.code["source"], record.cost.get("device"))
+
+    return tuple(
+        record
+        for record in group
+        if record.status != "ok" or last.status != "ok" or identity(record) == identity(last)
+    )
+
+
+def _order(row: Row) -> tuple[float, str]:
+    if row.failure:
+        return (1.0, row.label)
+    return (-row.value(SELECTION_METRIC.name, "pessimistic"), row.label)
+
+
+def _check_comparable(records: Sequence[Record]) -> None:
+    for fact in ("split_hash", "n_users", "n_items"):
+        values = {str(record.dataset[fact]) for record in records}
+        if len(values) > 1:
+            raise DataError(
+                f"records of {records[0].dataset['name']} differ in {fact}: {sorted(values)}; "
+                "they cannot share a board: run the cells again on one version of the data"
+            )
+    protocols = {str(sorted(record.protocol.items())) for record in records}
+    if len(protocols) > 1:
+        raise DataError(f"records of {records[0].dataset['name']} follow different protocols")
+
+
+# ---- cells of the table --------------------------------------------------------------------------
+
+
+def _metric_cell(board_: Board, row: Row, metric: str, markup: bool) -> str:
+    texts = []
+    for bound, left, right in (("optimistic", "**", "**"), ("pessimistic", "<u>", "</u>")):
+        value = round(row.value(metric, bound), DIGITS)
+        text = f"{value:.{DIGITS}f}"
+        is_best = markup and value == board_.best(metric, bound) and value > 0
+        texts.append(f"{left}{text}{right}" if is_best else text)
+    return "/".join(texts)
+
+
+def _cells(board_: Board, row: Row, markup: bool) -> list[str]:
+    mark = f" {NOT_LEARNT}" if board_.not_shown_to_learn(row) else ""
+    head = [f"{row.label}{mark}", " + ".join(row.first.method["inputs"]) or "none"]
+    seeds = ",".join(str(record.seed) for record in row.records)
+    if row.failure:
+        status = row.failure.split(" ")[0]
+        return [*head, seeds, *[status] * len(METRICS), "", "", "", ""]
+    return [
+        *head,
+        seeds,
+        *(_metric_cell(board_, row, metric.name, markup) for metric in METRICS),
+        f"{100 * row.tie_rate:.1f} %",
+        _seconds(row.cost("fit_s")),
+        _seconds(row.cost("score_s")),
+        _count(row.cost("parameters")),
+    ]
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
+def _count(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
+
+
+HEADERS = [
+    "method", "inputs", "seeds", *(metric.name for metric in METRICS),
+    "tied", "fit s", "score s", "parameters",
+]  # fmt: skip
+
+
+def terminal(board_: Board) -> str:
+    """Return the board as plain text."""
+    rows = [_cells(board_, row, markup=False) for row in board_.rows]
+    table = tabulate(rows, HEADERS, tablefmt="simple", disable_numparse=True)
+    return f"{_title(board_)}\n\n{table}\n\n" + "\n".join(_legend(board_)) + "\n"
+
+
+def markdown(board_: Board) -> str:
+    """Return the board as a markdown page; every number on it is a function of the records."""
+    rows = [_cells(board_, row, markup=True) for row in board_.rows]
+    table = tabulate(rows, HEADERS, tablefmt="github", disable_numparse=True)
+    notes = [f"- `{row.label}`: {note}" for row in board_.rows if (note := _note(row))]
+    parts = [
+        f"# {_title(board_)}",
+        _facts(board_),
+        table,
+        "\n".join(f"- {line}" for line in _legend(board_)),
+        "## What each row is",
+        "\n".join(notes),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _title(board_: Board) -> str:
+    return f"Leaderboard: {board_.rows[0].first.dataset['title']}" if board_.rows else "Empty board"
+
+
+def _facts(board_: Board) -> str:
+    record = board_.rows[0].first
+    data, rules = record.dataset, record.protocol
+    masked = "masked" if rules["history_masked"] else "not masked"
+    return (
+        f"{data['n_users']:,} users, {data['n_items']:,} items, {data['n_events']:,} events. "
+        f"Split {rules['split']}, dedup {rules['dedup']}, at least {rules['min_user_events']} "
+        f"events a user; {rules['candidates']} are candidates, the history is {masked}; models "
+        f"are selected by {rules['selection']}.\n\n"
+        f"Split hash `{data['split_hash']}`. Data: {data['citation']} Licence: {data['licence']}"
+    )
+
+
+def _legend(board_: Board) -> list[str]:
+    lines = [
+        "Each metric cell is optimistic/pessimistic: a tied target counts as first/last of its "
+        "tie. In markdown the best optimistic value is bold, the best pessimistic underlined.",
+        "Tied: share of users whose target shares its score with another item.",
+    ]
+    if any(board_.not_shown_to_learn(row) for row in board_.rows):
+        lines.append(
+            f"{NOT_LEARNT} not above both {' and '.join(GATE)} in pessimistic "
+            f"{SELECTION_METRIC.name}: this run has not shown that it learnt."
+        )
+    lines += [f"{row.label}: {row.failure}" for row in board_.rows if row.failure]
+    return lines
+
+
+def _note(row: Row) -> str:
+    """Return what sets a row apart: settings not at their default, and the method's own note."""
+    method = row.first.method
+    given = [
+        f"{name}={method['settings'][name]} ({origin})"
+        for name, origin in sorted(method["origins"].items())
+        if origin != "default"
+    ]
+    parts = [method["title"] + ".", method["paper"] + "."]
+    if row.first.report.get("note"):
+        parts.append(str(row.first.report["note"]).rstrip(".") + ".")
+    if given:
+        parts.append("Settings: " + ", ".join(given) + ".")
+    return " ".join(parts)

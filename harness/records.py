@@ -1,0 +1,166 @@
+"""Records: what a cell leaves behind. JSON, written last and atomically, beside the ranks.
+
+The ranks are the stored fact: two integers per user and the items ranked first. Metrics in the
+record are a convenience; `leaderboard --check` recomputes them from the ranks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import DataError
+from harness.files import atomic_write, write_json
+from harness.ranking import TargetRanks
+
+FORMAT = 1
+RECORD_FILE = "record.json"
+FIT_LOG_FILE = "fit.jsonl"
+
+Status = Literal["ok", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One cell: a method with its settings, on a data set, with a seed, and what came of it.
+
+    Attributes:
+        run_id: digest of all that determines the result.
+        status: "ok", "failed" or "skipped".
+        reason: why a cell failed or was skipped.
+        method: name, preset, label, title, paper, inputs, settings, origins, overrides.
+        dataset: name, title, hashes, sizes, redistributable.
+        protocol: split, dedup, filter, candidates, masking, selection metric.
+        seed: the cell's seed.
+        metrics: metric -> bound -> mean over users.
+        tie_rate: share of users whose target is tied.
+        ranks_sha256: digest of the ranks' arrays (see `ranks_digest`).
+        cost: fit_s, score_s, peak memory, parameters, device, threads.
+        report: what the method says of itself.
+        code: version, commit, dirty, source hash, package versions.
+        machine: processor, cores, system.
+        finished_at: UTC, ISO 8601.
+    """
+
+    run_id: str
+    status: Status
+    method: Mapping[str, Any]
+    dataset: Mapping[str, Any]
+    protocol: Mapping[str, Any]
+    seed: int
+    code: Mapping[str, Any]
+    machine: Mapping[str, Any]
+    finished_at: str
+    reason: str | None = None
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    tie_rate: float | None = None
+    ranks_sha256: str | None = None
+    cost: Mapping[str, Any] = field(default_factory=dict)
+    report: Mapping[str, Any] = field(default_factory=dict)
+    format: int = FORMAT
+
+    @property
+    def ranks_file(self) -> str:
+        """The ranks file's name carries the digest, so a record never meets other ranks."""
+        return f"ranks-{str(self.ranks_sha256)[:12]}.npz"
+
+    @property
+    def label(self) -> str:
+        """The row this record belongs to: method, preset and settings given by hand."""
+        return str(self.method["label"])
+
+
+def ranks_digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
+    """Return the SHA-256 of named arrays (names, types, shapes, bytes), whatever the container."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def rank_arrays(users: NDArray[np.int64], ranks: TargetRanks) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of a ranks file: user index, both ranks, items ranked first."""
+    return {
+        "user": users.astype(np.int32),
+        "optimistic": ranks.optimistic,
+        "pessimistic": ranks.pessimistic,
+        "top": ranks.top,
+    }
+
+
+def write_record(
+    folder: Path, record: Record, arrays: Mapping[str, NDArray[np.generic]] | None
+) -> None:
+    """Write the ranks, then the record, each atomically, then drop the ranks of a former record.
+
+    Interrupted anywhere, the folder holds the former record with its ranks or the new one with its.
+    """
+    if arrays is not None:
+        with atomic_write(folder / record.ranks_file) as stream:
+            np.savez_compressed(stream, allow_pickle=False, **arrays)
+    write_json(folder / RECORD_FILE, asdict(record))
+    for path in folder.glob("ranks-*.npz"):
+        if arrays is None or path.name != record.ranks_file:
+            path.unlink()
+
+
+def read_record(path: Path) -> Record:
+    """Read a record file.
+
+    Raises:
+        DataError: it is missing, damaged or of another format.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such record") from None
+    except ValueError as error:
+        raise DataError(f"{path}: not a whole record ({error}); delete it and run again") from error
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        raise DataError(f"{path}: not a record of format {FORMAT}; delete it and run again")
+    try:
+        return Record(**value)
+    except TypeError as error:
+        raise DataError(f"{path}: {error}; delete it and run again") from error
+
+
+def read_ranks(path: Path) -> dict[str, NDArray[np.generic]]:
+    """Read a ranks file into its arrays.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except FileNotFoundError:
+        raise DataError(f"{path}: the ranks are missing; run the cell again") from None
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise DataError(f"{path}: damaged ranks ({error}); run the cell again") from error
+
+
+def verified_ranks(folder: Path, record: Record) -> dict[str, NDArray[np.generic]]:
+    """Read the ranks beside a record and compare their digest with it.
+
+    Raises:
+        DataError: missing, damaged, or not the ranks that the record speaks of.
+    """
+    arrays = read_ranks(folder / record.ranks_file)
+    found = ranks_digest(arrays)
+    if found != record.ranks_sha256:
+        raise DataError(
+            f"{folder / record.ranks_file}: found sha256 {found}, the record states "
+            f"{record.ranks_sha256}; "
+            "the ranks were changed after the run"
+        )
+    return arrays

@@ -1,0 +1,170 @@
+"""Runs planned cells one after the other; a cell that fails never stops the others."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import traceback
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from harness import environment
+from harness.cells import CellInput, CellResult, execute
+from harness.data.prepared import PreparedData
+from harness.errors import HarnessError
+from harness.files import exclusive_lock, write_text
+from harness.metrics import summary, tie_rate
+from harness.planning import Cell
+from harness.progress import Progress
+from harness.protocol import protocol_of
+from harness.records import FIT_LOG_FILE, Record, Status, rank_arrays, ranks_digest, write_record
+from harness.registry import source_hash
+from harness.splits import Split, leave_one_out, split_hash
+
+Outcome = Literal["ok", "kept", "failed", "skipped"]
+TRACEBACK_FILE = "traceback.txt"
+
+
+def run_cells(cells: Iterable[Cell], progress: Progress) -> dict[str, Outcome]:
+    """Run every cell that needs it; return cell name -> outcome.
+
+    "kept" is a finished cell found again. Ctrl-C ends the run at once and passes through:
+    finished cells keep their records, the one in progress leaves none.
+    """
+    return {cell.name: _run_cell(cell, progress) for cell in cells}
+
+
+def _run_cell(cell: Cell, progress: Progress) -> Outcome:
+    if cell.kept:
+        progress.say(f"{cell.name}: {cell.plan}")
+        return "kept"
+    try:
+        with exclusive_lock(cell.folder / ".lock") as mine:
+            if not mine:
+                progress.say(f"{cell.name}: failed: another process is running this cell")
+                return "failed"
+            return _run_locked(cell, progress)
+    except OSError as error:
+        progress.say(f"{cell.name}: failed: its record cannot be written: {_explain(error)}")
+        return "failed"
+
+
+def _run_locked(cell: Cell, progress: Progress) -> Outcome:
+    if cell.obstacle is not None:
+        write_record(cell.folder, _record(cell, "skipped", reason=cell.obstacle), None)
+        progress.say(f"{cell.name}: skipped: {cell.obstacle}")
+        return "skipped"
+    progress.say(f"{cell.name}: {cell.plan}")
+    work_dir = cell.folder / "work"
+    work_dir.mkdir(parents=True, exist_ok=True)
+    log_path = cell.folder / f"{FIT_LOG_FILE}.part"
+    split = leave_one_out(cell.data.sequences)
+    try:
+        result = execute(_cell_input(cell, split), work_dir, log_path, progress)
+    except Exception as error:
+        _note_failure(cell, error, progress)
+        return "failed"
+    log_path.replace(cell.folder / FIT_LOG_FILE)
+    arrays = rank_arrays(split.test_histories.users, result.ranks)
+    record = _record(cell, "ok", result=result, ranks_sha256=ranks_digest(arrays))
+    write_record(cell.folder, record, arrays)
+    (cell.folder / TRACEBACK_FILE).unlink(missing_ok=True)
+    return "ok"
+
+
+def _note_failure(cell: Cell, error: Exception, progress: Progress) -> None:
+    reason = _explain(error)
+    progress.say(f"{cell.name}: failed: {reason} (see {TRACEBACK_FILE} in {cell.folder})")
+    if cell.finished is None:  # after a failed --fresh the former record still stands
+        write_record(cell.folder, _record(cell, "failed", reason=reason), None)
+    write_text(cell.folder / TRACEBACK_FILE, "".join(traceback.format_exception(error)))
+
+
+def _explain(error: BaseException) -> str:
+    """Return one line on what went wrong."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "no space left on the device; free some and run the same command again"
+    if isinstance(error, MemoryError):
+        return "out of memory; use smaller batches or a smaller model"
+    text = " ".join(str(error).split())
+    return text if isinstance(error, HarnessError) else f"{type(error).__name__}: {text}"
+
+
+def _cell_input(cell: Cell, split: Split) -> CellInput:
+    return CellInput(
+        method=cell.choice.entry.method(cell.settings),
+        dataset=cell.data.card.name,
+        item_texts=cell.data.item_texts,
+        verb=cell.data.card.verb,
+        split=split,
+        seed=cell.seed,
+        device=cell.device,
+    )
+
+
+def _record(
+    cell: Cell,
+    status: Status,
+    reason: str | None = None,
+    result: CellResult | None = None,
+    ranks_sha256: str | None = None,
+) -> Record:
+    ranks = None if result is None else result.ranks
+    return Record(
+        run_id=cell.run_id,
+        status=status,
+        reason=reason,
+        method=_method_facts(cell),
+        dataset=_dataset_facts(cell.data),
+        protocol=protocol_of(dataclasses.asdict(cell.data.card.protocol)),
+        seed=cell.seed,
+        metrics={} if ranks is None else summary(ranks.optimistic, ranks.pessimistic),
+        tie_rate=None if ranks is None else tie_rate(ranks.optimistic, ranks.pessimistic),
+        ranks_sha256=ranks_sha256,
+        cost={} if result is None else {**result.cost, "threads": threads()},
+        report={} if result is None else result.report,
+        code={
+            **environment.code_state(),
+            "source": source_hash(cell.choice.entry),
+            "packages": environment.package_versions(),
+        },
+        machine=environment.machine(),
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _method_facts(cell: Cell) -> dict[str, Any]:
+    card = cell.choice.entry.method.card
+    return {
+        "name": cell.choice.entry.name,
+        "preset": cell.choice.preset,
+        "label": cell.label,
+        "title": card.title,
+        "paper": card.paper,
+        "inputs": sorted(card.inputs),
+        "settings": dataclasses.asdict(cell.settings),
+        "origins": dict(cell.origins),
+    }
+
+
+def _dataset_facts(data: PreparedData) -> dict[str, Any]:
+    return {
+        "name": data.card.name,
+        "title": data.card.title,
+        "licence": data.card.licence,
+        "citation": data.card.citation,
+        "redistributable": data.card.redistributable,
+        "card_hash": data.card.hash,
+        "content_hash": data.content_hash,
+        "split_hash": split_hash(data.content_hash),
+        "n_users": len(data.sequences),
+        "n_items": len(data.item_ids),
+        "n_events": len(data.sequences.items),
+    }
+
+
+def threads() -> int:
+    """Return how many threads numeric code may use, as the environment says."""
+    return int(os.environ.get("OMP_NUM_THREADS", environment.available_cores()))
