@@ -185,7 +185,7 @@ def _floored_idf(
 
 
 @compiled
-def _add_parts(  # noqa: PLR0917 - a compiled loop takes plain arrays
+def _add_parts(
     words: NDArray[np.int32],
     offsets: NDArray[np.int64],
     starts: NDArray[np.int64],

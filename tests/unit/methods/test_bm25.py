@@ -134,7 +134,7 @@ def test_a_word_in_all_documents_gives_a_positive_floor() -> None:
 
 
 def test_in_a_tiny_catalogue_shared_words_count_against() -> None:
-    """Both words are in more than half of the documents, so the mean idf, the floor, is negative."""
+    """Both words are in most of the documents: the mean idf, hence the floor, is negative."""
     assert (BM25(["a b", "a b"]).scores("a") < 0).all()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -158,3 +160,13 @@ def test_a_catalogue_of_one_item() -> None:
     scores = fitted(("Title: pen.",)).score(Histories.from_lists([[0], []]), np.array([0]))
     assert scores.shape == (2, 1)
     assert np.isfinite(scores).all()
+
+
+def test_importing_the_method_loads_no_heavy_package() -> None:
+    heavy = {"numba", "torch", "pandas", "rank_bm25"}
+    command = f"import sys, methods.lir; sys.exit(', '.join({heavy} & set(sys.modules)) or 0)"
+    root = Path(lir.__file__).resolve().parents[1]
+    found = subprocess.run(
+        [sys.executable, "-c", command], check=False, cwd=root, capture_output=True, text=True
+    )
+    assert (found.returncode, found.stderr.strip()) == (0, "")
