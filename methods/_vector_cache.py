@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,37 +30,16 @@ class VectorCache:
     def __len__(self) -> int:
         return len(self._vectors)
 
-    def vectors(
-        self,
-        texts: Sequence[str],
-        compute: Callable[[Sequence[str]], Iterable[Vector]],
-        *,
-        at_once: int = 32,
-    ) -> dict[str, Vector]:
-        """Return the vector of each of ``texts``, those not kept by calls of ``compute``.
-
-        Args:
-            texts: may repeat; each distinct one is computed once at most.
-            compute: returns one vector for each of the texts given, each owning its memory: a
-                row of a table would keep the whole table alive.
-            at_once: how many texts ``compute`` gets in one call.
-        """
-        found: dict[str, Vector] = {}
-        missing: list[str] = []
-        for text in dict.fromkeys(texts):
-            kept = self._vectors.get(text)
-            if kept is None:
-                missing.append(text)
-            else:
-                self._vectors.move_to_end(text)
-                found[text] = kept
-        for start in range(0, len(missing), at_once):
-            block = missing[start : start + at_once]
-            for text, vector in zip(block, compute(block), strict=True):
-                found[text] = vector
-                self._keep(text, vector)
-        self.computed += len(missing)
-        return found
+    def vector(self, text: str, compute: Callable[[str], Vector]) -> Vector:
+        """Return the vector kept for ``text``, else ``compute(text)``, which becomes read-only."""
+        vector = self._vectors.get(text)
+        if vector is not None:
+            self._vectors.move_to_end(text)
+            return vector
+        vector = compute(text)
+        self.computed += 1
+        self._keep(text, vector)
+        return vector
 
     def _keep(self, text: str, vector: Vector) -> None:
         """Keep a new vector and forget those unused for longest."""

@@ -6,12 +6,11 @@ method's score repeat purchases and text twins explain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.histories import FloatArray, Histories, IntArray
 from harness.method import Input, Method, MethodCard, RunContext, TrainingData, text_groups
@@ -20,7 +19,6 @@ from methods._bm25 import BM25
 from methods._vector_cache import VectorCache
 
 CACHE_BYTES = 256 * 2**20
-TEXTS_AT_ONCE = 32  # bounds what a call holds beside the cache and its result
 
 
 @dataclass(frozen=True)
@@ -63,13 +61,9 @@ class LastItemRepeater(Method):
         rows = np.flatnonzero(histories.lengths)
         last_items = histories.items[histories.offsets[rows + 1] - 1]
         groups = self._group_of_item[last_items]
-        distinct = np.unique(groups)
-        for start in range(0, len(distinct), TEXTS_AT_ONCE):
-            part = distinct[start : start + TEXTS_AT_ONCE]
-            texts = [self._texts[group] for group in part]
-            vectors = self._cache.vectors(texts, self._full_scores)
-            for group, text in zip(part, texts, strict=True):
-                scores[rows[groups == group]] = vectors[text][candidates]
+        for group in np.unique(groups):
+            vector = self._cache.vector(self._texts[group], self._bm25.scores)
+            scores[rows[groups == group]] = vector[candidates]
         if self.settings.exclude_last:
             excluded = candidates == last_items[:, None]
             scores[rows] = np.where(excluded, -np.inf, scores[rows])
@@ -78,10 +72,6 @@ class LastItemRepeater(Method):
     def describe(self) -> Mapping[str, Any]:
         """Return that there are no parameters, and the size of the index."""
         return {"parameters": 0, "word_types": self._bm25.n_words, "texts": len(self._texts)}
-
-    def _full_scores(self, texts: Sequence[str]) -> list[NDArray[np.float64]]:
-        """Return the scores of all items for each of ``texts``, each array on its own."""
-        return [scores.copy() for scores in self._bm25.score_many(texts)]
 
 
 METHOD = LastItemRepeater

@@ -161,12 +161,10 @@ class Retriever:
         """Pool the modulated vectors of ``kept`` into ``pooled``, one at a time (lines 6 to 11)."""
         combine = {"max": np.maximum, "mean": np.add, "min": np.minimum}[self._pooling]
         epsilon = self._epsilon
-        texts = [prediction.text for prediction in kept]
-        vectors = self._cache.vectors(texts, self._scaled_vectors)
         for place, prediction in enumerate(kept):
             # without modulation 1, also for a text of probability 0
             factor = math.exp(epsilon * prediction.log_probability) if epsilon else 1.0
-            modulated = factor * vectors[prediction.text]
+            modulated = factor * self._cache.vector(prediction.text, self._scaled_scores)
             if place == 0:
                 pooled[:] = modulated
             else:
@@ -174,9 +172,8 @@ class Retriever:
         if kept and self._pooling == "mean":
             pooled /= len(kept)
 
-    def _scaled_vectors(self, texts: Sequence[str]) -> list[NDArray[np.float64]]:
-        """Return the scaled BM25 scores of all items for each of ``texts``."""
-        return [linearly_scaled(scores) for scores in self._bm25.score_many(texts)]
+    def _scaled_scores(self, text: str) -> NDArray[np.float64]:
+        return linearly_scaled(self._bm25.scores(text))
 
 
 def quasi_round_robin(

@@ -105,13 +105,13 @@ def test_users_alone_score_as_in_a_batch() -> None:
 
 def test_each_distinct_text_is_scored_once(monkeypatch: pytest.MonkeyPatch) -> None:
     queries: list[str] = []
-    score_many = BM25.score_many
+    scores = BM25.scores
 
-    def counted(self: BM25, texts: list[str]) -> np.ndarray:
-        queries.extend(texts)
-        return score_many(self, texts)
+    def counted(self: BM25, query: str) -> np.ndarray:
+        queries.append(query)
+        return scores(self, query)
 
-    monkeypatch.setattr(BM25, "score_many", counted)
+    monkeypatch.setattr(BM25, "scores", counted)
     method = fitted()
     method.score(Histories.from_lists([[0], [3], [5], [5]]), all_items())
     method.score(Histories.from_lists([[5], [0]]), all_items())
@@ -122,7 +122,6 @@ def test_a_cache_without_room_changes_no_score(monkeypatch: pytest.MonkeyPatch) 
     histories = Histories.from_lists([[item] for item in range(8)] * 2)
     wanted = fitted().score(histories, all_items())
     monkeypatch.setattr(lir, "CACHE_BYTES", 0)
-    monkeypatch.setattr(lir, "TEXTS_AT_ONCE", 3)
     assert np.array_equal(fitted().score(histories, all_items()), wanted)
 
 
