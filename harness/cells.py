@@ -75,7 +75,7 @@ def execute(cell: CellInput, work_dir: Path, log_path: Path, progress: Progress)
         MethodError: scores of a wrong shape or type, or NaN (naming the user).
     """
     fit_log: list[dict[str, Any]] = []
-    validation = _Validation(cell)
+    validation = Validation(cell)
     environment.reset_peak_memory()
     seed_everything(cell.seed)
     with log_path.open("w", encoding="utf-8") as stream:
@@ -87,7 +87,7 @@ def execute(cell: CellInput, work_dir: Path, log_path: Path, progress: Progress)
 
         context = RunContext(cell.seed, cell.device, work_dir, progress, validation, log)
         started = time.perf_counter()
-        cell.method.fit(_training_data(cell), context)
+        cell.method.fit(training_data(cell), context)
         fit_s = time.perf_counter() - started
     started = time.perf_counter()
     with progress.bar("scoring", total=len(cell.split.test_histories), unit="users") as bar:
@@ -107,7 +107,7 @@ def execute(cell: CellInput, work_dir: Path, log_path: Path, progress: Progress)
     return CellResult(ranks, fit_log, cost, {**report, **validation.report()})
 
 
-def _training_data(cell: CellInput) -> TrainingData:
+def training_data(cell: CellInput) -> TrainingData:
     """Return what the method declared, and nothing else."""
     inputs = cell.method.card.inputs
     train = cell.split.train
@@ -175,7 +175,7 @@ def checked_scores(
     return scores
 
 
-class _Validation:
+class Validation:
     """Pessimistic NDCG@10 on validation items, for a seeded sample of users where asked."""
 
     def __init__(self, cell: CellInput) -> None:
@@ -196,6 +196,7 @@ class _Validation:
         return mean(SELECTION_METRIC.values(ranks.pessimistic))
 
     def report(self) -> dict[str, Any]:
+        """Return how many users were validated on, and the seconds that it took."""
         if not self._users_asked:
             return {}
         return {

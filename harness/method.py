@@ -101,6 +101,10 @@ class TrainingData:
         return self._item_texts
 
 
+def _after_fit(*_: Any) -> Any:
+    raise MethodError("validate and log serve `fit` only; this is a pickled copy of its context")
+
+
 Validate = Callable[["Method", int | None], float]
 
 
@@ -137,6 +141,11 @@ class RunContext:
     def log(self, **values: Any) -> None:
         """Append one line to the fit log of the record (step, losses, validation metrics, …)."""
         self.log_fn(values)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let fitted methods be pickled: a copy scores, but can neither validate nor log."""
+        silent = Progress(shown=False)
+        return RunContext, (self.seed, self.device, self.work_dir, silent, _after_fit, _after_fit)
 
     def user_generator(self, user: int, purpose: int = 0) -> np.random.Generator:
         """Return a generator that depends on (seed, user, purpose) and on nothing else."""
