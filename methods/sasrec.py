@@ -80,10 +80,10 @@ class SASRec(Method):
             "inner_size": 64,
             "hidden_dropout": 0.1,
             "attention_dropout": 0.1,
-            "learning_rate": 0.005,
+            "learning_rate": 0.01,
             "batch_size": 128,
-            "max_epochs": 30,
-            "patience": 5,
+            "max_epochs": 15,
+            "patience": 3,
         },
     )
     Settings = Settings
