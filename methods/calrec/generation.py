@@ -1,0 +1,264 @@
+"""Temperature sampling of item texts (paper, sections 3.5 and 4), with sequence scores.
+
+The samples of one user share their beginnings: the prompt, and often the first tokens of a text.
+So a user's samples are kept as a tree below the prompt. The prompt is read once; at each step
+every distinct beginning is read once, as one more position of the user's single row, and may
+attend to the prompt and to its own ancestors alone. That is exact (each position sees just what
+it would see in a row of its own) and needs neither copies of the prompt's cache nor any reading
+of equal beginnings twice. Finished samples leave the tree.
+
+All random numbers come from outside, one per sample and step, and a token is drawn by inverting
+the cumulative distribution: what a user is given depends on no other user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from methods.calrec.backbone import Backbone
+from methods.calrec.precision import autocast
+
+# Bounds of one batch: logits, float64, and the attention mask of a step are the largest arrays.
+LOGITS_AT_ONCE = 8_000_000
+PROMPT_TOKENS_AT_ONCE = 16_384
+USERS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One generated text.
+
+    Attributes:
+        ids: its tokens, the stop token included where there is one.
+        log_probability: sum over these of the log-probability under the model as it is, not under
+            the tempered one.
+        stopped: False where the length limit cut the text off.
+    """
+
+    ids: tuple[int, ...]
+    log_probability: float
+    stopped: bool
+
+
+def generate(
+    backbone: Backbone,
+    prompts: Sequence[Sequence[int]],
+    uniforms: Sequence[NDArray[np.float64]],
+    temperature: float,
+) -> Iterator[tuple[int, list[Sample]]]:
+    """Sample texts for each prompt; yields (index of the prompt, its samples), in any order.
+
+    Args:
+        backbone: the model; it is put into evaluation mode.
+        prompts: token ids, none empty.
+        uniforms: for each prompt float64 [n_samples, max_new_tokens], uniform in [0, 1).
+        temperature: logits are divided by it before sampling; 0 takes the likeliest token.
+            Nothing else shapes the distribution, whatever the model's generation defaults are.
+    """
+    import torch
+
+    backbone.model.eval()
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    rows = backbone.model.get_input_embeddings().num_embeddings
+    for batch in _batches(order, prompts, uniforms, rows):
+        with torch.inference_mode(), autocast(backbone.device):
+            tree = SampleTree(backbone, [prompts[i] for i in batch], [uniforms[i] for i in batch])
+            samples = tree.grown(temperature)
+        yield from zip(batch, samples, strict=True)
+
+
+def _batches(
+    order: Sequence[int],
+    prompts: Sequence[Sequence[int]],
+    uniforms: Sequence[NDArray[np.float64]],
+    vocabulary: int,
+) -> Iterator[list[int]]:
+    """Cut ``order`` into batches of prompts of about equal length, within the bounds above."""
+    batch: list[int] = []
+    for index in order:
+        samples = len(uniforms[index])
+        users = min(
+            USERS_AT_ONCE,
+            LOGITS_AT_ONCE // (samples * vocabulary),
+            PROMPT_TOKENS_AT_ONCE // len(prompts[index]),
+        )
+        if len(batch) >= max(1, users):
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+class SampleTree:
+    """The samples of a batch of B users, R each, as they grow token by token.
+
+    Attributes (torch tensors, Q nodes per user at the present level, K keys in the cache):
+        node: int64 [B, R], the node of the present level at which each sample stands.
+        visible: bool [B, Q, K], which cached positions each node of the level may attend to.
+        active: bool [B, R], samples that have not stopped.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        prompts: Sequence[Sequence[int]],
+        uniforms: Sequence[NDArray[np.float64]],
+    ) -> None:
+        import torch
+        from transformers import DynamicCache
+
+        self._backbone = backbone
+        device = backbone.device
+        self._uniforms = torch.from_numpy(np.stack(uniforms)).to(device)
+        users, samples, self._max_new = self._uniforms.shape
+        ids, present = left_padded(prompts, backbone.eos_id)
+        self._lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
+        self._cache = DynamicCache()
+        self._stops = torch.tensor(backbone.stop_ids, device=device)
+        self._ids = torch.from_numpy(ids).to(device)
+        self.visible = torch.from_numpy(present).to(device)[:, None, :]
+        self.node = torch.zeros(users, samples, dtype=torch.int64, device=device)
+        self.active = torch.ones(users, samples, dtype=torch.bool, device=device)
+        self._tokens = torch.zeros(users, samples, self._max_new, dtype=torch.int64, device=device)
+        self._n_tokens = torch.zeros(users, samples, dtype=torch.int64, device=device)
+        self._scores = torch.zeros(users, samples, dtype=torch.float64, device=device)
+
+    def grown(self, temperature: float) -> list[list[Sample]]:
+        """Grow all samples to their ends and return them, user by user."""
+        logits = self._read_prompts()
+        for step in range(self._max_new):
+            tokens = self._extended(logits, step, temperature)
+            if step + 1 == self._max_new or not bool(self.active.any()):
+                break
+            logits = self._read_level(tokens, step)
+        return self._samples()
+
+    def _read_prompts(self) -> Any:
+        """Fill the cache with the prompts; returns logits [B, 1, V] of the token after each."""
+        present = self.visible[:, 0].long()
+        return self._backbone.model(
+            input_ids=self._ids,
+            attention_mask=present,
+            position_ids=(present.cumsum(1) - 1).clamp(min=0),
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits
+
+    def _extended(self, logits: Any, step: int, temperature: float) -> Any:
+        """Draw a token for every active sample, count its score; returns int64 [B, R]."""
+        logits = logits.double()
+        tokens = draw(logits, self.node, self._uniforms[:, :, step], temperature)
+        users = self.node.new_tensor(range(len(self.node)))[:, None]
+        gained = logits[users, self.node, tokens] - logits.logsumexp(2)[users, self.node]
+        self._tokens[:, :, step] = tokens
+        self._n_tokens += self.active
+        self._scores += gained.where(self.active, gained.new_zeros(()))
+        self.active = self.active & ~self._isin(tokens)
+        return tokens
+
+    def _isin(self, tokens: Any) -> Any:
+        import torch
+
+        return torch.isin(tokens, self._stops)
+
+    def _read_level(self, tokens: Any, step: int) -> Any:
+        """Put each distinct beginning into the tree and read it; returns logits [B, Q, V]."""
+        import torch
+
+        parents, level_tokens = self._new_nodes(tokens)
+        users, width = parents.shape
+        own = torch.eye(width, dtype=torch.bool, device=parents.device).expand(users, -1, -1)
+        index = parents[:, :, None].expand(-1, -1, self.visible.shape[2])
+        self.visible = torch.cat([self.visible.gather(1, index), own], dim=2)
+        dtype = self._backbone.model.dtype
+        hidden = torch.zeros(self.visible.shape, dtype=dtype, device=parents.device)
+        hidden.masked_fill_(~self.visible, torch.finfo(dtype).min)
+        return self._backbone.model(
+            input_ids=level_tokens,
+            attention_mask=hidden[:, None],
+            position_ids=(self._lengths[:, None] + step).expand(-1, width),
+            past_key_values=self._cache,
+            use_cache=True,
+        ).logits
+
+    def _new_nodes(self, tokens: Any) -> tuple[Any, Any]:
+        """Make a node of every distinct (node, token) of active samples, and move `node` there.
+
+        Returns parents and tokens of the new level, both int64 [B, Q]; users with fewer nodes
+        than Q are filled up with copies of node 0 that no sample stands at.
+        """
+        import torch
+
+        active = self.active.cpu().numpy()
+        node, drawn = self.node.cpu().numpy(), tokens.cpu().numpy()
+        vocabulary = int(drawn.max()) + 1
+        keys = node * vocabulary + drawn
+        levels = []
+        moved = np.zeros_like(node)
+        for user, rows in enumerate(active):
+            distinct, places = np.unique(keys[user, rows], return_inverse=True)
+            moved[user, rows] = places
+            levels.append(distinct)
+        width = max(map(len, levels))
+        table = np.zeros((len(levels), width), dtype=np.int64)
+        for user, distinct in enumerate(levels):
+            table[user, : len(distinct)] = distinct
+        device = tokens.device
+        self.node = torch.from_numpy(moved).to(device)
+        parents, level_tokens = np.divmod(table, vocabulary)
+        return torch.from_numpy(parents).to(device), torch.from_numpy(level_tokens).to(device)
+
+    def _samples(self) -> list[list[Sample]]:
+        tokens, counts = self._tokens.tolist(), self._n_tokens.tolist()
+        scores, active = self._scores.tolist(), self.active.tolist()
+        return [
+            [
+                Sample(tuple(ids[:count]), score, not running)
+                for ids, count, score, running in zip(*rows, strict=True)
+            ]
+            for rows in zip(tokens, counts, scores, active, strict=True)
+        ]
+
+
+def draw(logits: Any, node: Any, uniforms: Any, temperature: float) -> Any:
+    """Draw one token per sample by inverting the cumulative distribution.
+
+    Args:
+        logits: float64 [B, Q, V].
+        node: int64 [B, R], which of the Q distributions a sample draws from.
+        uniforms: float64 [B, R] in [0, 1).
+        temperature: see `generate`.
+
+    Returns:
+        int64 [B, R]; a token of probability 0 is never drawn.
+    """
+    import torch
+
+    if temperature == 0:
+        return logits.argmax(2).gather(1, node)
+    cumulative = (logits / temperature).softmax(2).cumsum(2)
+    # every sample's number is looked up in all of its user's distributions and one look-up is
+    # kept: cheaper than a copy of its distribution for every sample
+    wanted = uniforms[:, None, :].expand(-1, logits.shape[1], -1) * cumulative[:, :, -1:]
+    found = torch.searchsorted(cumulative, wanted.contiguous(), right=True)
+    return found.gather(1, node[:, None, :])[:, 0].clamp(max=logits.shape[2] - 1)
+
+
+def left_padded(
+    sequences: Sequence[Sequence[int]], padding: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return int64 ids [n, longest] that end in the last column, and where a real token stands."""
+    width = max(map(len, sequences))
+    ids = np.full((len(sequences), width), padding, dtype=np.int64)
+    present = np.zeros(ids.shape, dtype=bool)
+    for row, sequence in enumerate(sequences):
+        ids[row, width - len(sequence) :] = sequence
+        present[row, width - len(sequence) :] = True
+    return ids, present

@@ -1,0 +1,192 @@
+"""Backbones from folders and files: one code path, clear errors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.errors import DataError, UsageError
+from harness.histories import Histories
+from methods.calrec import METHOD
+from methods.calrec.backbone import describe_backbone, load_pretrained
+from methods.calrec.prompts import Template
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+Make = Callable[..., Any]
+HISTORIES = Histories.from_lists([[1, 2, 3], [7]])
+
+
+@pytest.fixture
+def saved(make_backbone: Make, tmp_path: Path) -> Path:
+    """A folder as save_pretrained leaves it; the tokeniser has the same id for end and padding."""
+    backbone = make_backbone()
+    backbone.tokenizer.pad_token = backbone.tokenizer.eos_token
+    folder = tmp_path / "saved"
+    backbone.model.save_pretrained(folder)
+    backbone.tokenizer.save_pretrained(folder)
+    return folder
+
+
+def trained(make_settings: Make, make_context: Make, make_data: Make, **values: Any) -> Any:
+    method = METHOD(make_settings(epochs=1, batch_size=2, **values))
+    method.fit(make_data([[0, 1, 2, 3], [4, 5, 6], [7, 8]]), make_context())
+    return method
+
+
+def test_a_local_folder_is_trained_and_generates(
+    saved: Path, make_settings: Make, make_context: Make, make_data: Make
+) -> None:
+    before, _ = load_pretrained(str(saved))
+    method = trained(make_settings, make_context, make_data, backbone=str(saved))
+    weights = zip(before.parameters(), method._backbone.model.parameters(), strict=True)
+    assert any(not torch.equal(one, other) for one, other in weights)
+    assert np.isfinite(method.score(HISTORIES, np.arange(12))).all()
+    assert "pretraining_tokens" not in method.describe()
+    assert "backbone saved" in method.describe()["note"]
+
+
+def test_a_tokeniser_without_padding_or_beginning_works(
+    make_backbone: Make, make_settings: Make, make_context: Make, make_data: Make, tmp_path: Path
+) -> None:
+    backbone, folder = make_backbone(), tmp_path / "bare"
+    backbone.model.save_pretrained(folder)
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backbone.tokenizer.backend_tokenizer, eos_token="<|end|>"
+    ).save_pretrained(folder)
+    method = trained(make_settings, make_context, make_data, backbone=str(folder))
+    assert method._backbone.tokenizer.pad_token_id is None
+    assert method._backbone.opening_ids == []
+    assert np.isfinite(method.score(HISTORIES, np.arange(12))).all()
+
+
+def test_a_beginning_of_sequence_token_is_kept_where_the_tokeniser_adds_one(
+    make_backbone: Make,
+) -> None:
+    from tokenizers import processors
+
+    backbone = make_backbone()
+    inner = backbone.tokenizer.backend_tokenizer
+    inner.post_processor = processors.TemplateProcessing(
+        single="<|pad|> $A", special_tokens=[("<|pad|>", 0)]
+    )
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=inner, bos_token="<|pad|>", eos_token="<|end|>"
+    )
+    described = describe_backbone(backbone.model, tokenizer, "here", "cpu")
+    assert described.opening_ids == [0]
+    assert 0 not in described.tokenise("Title: Red Lamp")
+
+
+def test_texts_survive_tokenising(make_backbone: Make) -> None:
+    backbone = make_backbone()
+    for text in ("Title: Red Lamp. Brand: Unknown.", "naïve “quotes” 水 <|end|", "a  b"):
+        assert backbone.tokenizer.decode(backbone.tokenise(text)) == text
+
+
+def test_prompt_strings_are_single_tokens_of_tiny(make_backbone: Make) -> None:
+    backbone, template = make_backbone(), Template("bought")
+    assert len(backbone.tokenise(template.opening)) == 1
+    assert len(backbone.tokenise(template.next_prefix)) == 1
+    assert backbone.tokenise(template.next_prefix)[0] in backbone.stop_ids
+    assert backbone.tokenise(template.opening)[0] not in backbone.stop_ids
+
+
+def test_a_generated_text_ends_at_a_line_break(make_backbone: Make) -> None:
+    backbone = make_backbone()
+    ids = backbone.tokenise(" Title: Red Lamp.") + backbone.tokenise("\n\nThe next item")
+    assert backbone.text([*ids, backbone.eos_id]) == "Title: Red Lamp."
+
+
+def test_weights_that_could_carry_code_are_refused(saved: Path) -> None:
+    model, _ = load_pretrained(str(saved))
+    (saved / "model.safetensors").unlink()
+    torch.save(model.state_dict(), saved / "pytorch_model.bin")
+    with pytest.raises(DataError, match="safetensors"):
+        load_pretrained(str(saved))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("./nowhere", "no such file or folder"),
+        ("nowhere/at/all", "no such file or folder"),
+        ("model.gguf", "no such file or folder"),
+    ],
+)
+def test_a_missing_path_is_a_usage_error(name: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        load_pretrained(name)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pkl"
+    path.write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"not a \.gguf one"):
+        load_pretrained(str(path))
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no config\.json and 0 GGUF"):
+        load_pretrained(str(tmp_path))
+
+
+def test_damaged_files_are_named(saved: Path, tmp_path: Path) -> None:
+    weights = saved / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(DataError, match="cannot be loaded"):
+        load_pretrained(str(saved))
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF but not really")
+    with pytest.raises(DataError, match="read as a GGUF file"):
+        load_pretrained(str(broken))
+
+
+def test_a_hub_id_without_network_says_where_it_was_sought() -> None:
+    """The tests run with HF_HUB_OFFLINE."""
+    with pytest.raises(DataError, match="local Hugging Face cache"):
+        load_pretrained("someone/never-downloaded")
+
+
+def test_a_tokeniser_of_another_model_is_refused(make_backbone: Make) -> None:
+    backbone = make_backbone()
+    backbone.model.resize_token_embeddings(50)
+    with pytest.raises(DataError, match="do not belong together"):
+        describe_backbone(backbone.model, backbone.tokenizer, "here", "cpu")
+
+
+def smollm2() -> str:
+    """The folder of the GGUF weights, where they were fetched."""
+    default = Path.home() / ".cache" / "harness-weights" / "smollm2"
+    folder = Path(os.environ.get("HARNESS_WEIGHTS", default))
+    if not list(folder.glob("*.gguf")):
+        pytest.skip(
+            "absent weights: no GGUF file (set HARNESS_WEIGHTS to the folder that holds it)"
+        )
+    return str(folder)
+
+
+@pytest.mark.slow
+def test_a_real_language_model_generates_and_takes_a_step(
+    make_settings: Make, make_context: Make, make_data: Make
+) -> None:
+    method = trained(
+        make_settings,
+        make_context,
+        make_data,
+        backbone=smollm2(),
+        learning_rate=1e-5,
+        n_generated=4,
+        max_new_tokens=12,
+    )
+    scores = method.score(HISTORIES, np.arange(12))
+    assert scores.shape == (2, 12)
+    assert np.isfinite(scores).all()
+    assert method.describe()["parameters"] > 100_000_000
+    assert method.describe()["generated_tokens"] >= 8

@@ -1,0 +1,193 @@
+"""Sampling: exact in distribution, independent of the batch, scored as the model scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from methods.calrec.generation import draw, generate, left_padded
+
+torch = pytest.importorskip("torch")
+
+Make = Callable[..., Any]
+
+
+def prompts_of(backbone: Any, lengths: Sequence[int] = (5, 3, 9, 3)) -> list[list[int]]:
+    generator = np.random.default_rng(1)
+    return [generator.integers(3, 200, length).tolist() for length in lengths]
+
+
+def uniforms_of(user: int, samples: int = 12, steps: int = 7) -> np.ndarray:
+    return np.random.default_rng([9, user]).random((samples, steps))
+
+
+def sampled(backbone: Any, prompts: Any, uniforms: Any, temperature: float = 0.7) -> list[Any]:
+    found = dict(generate(backbone, prompts, uniforms, temperature))
+    return [found[index] for index in range(len(prompts))]
+
+
+def rescored(backbone: Any, prompt: list[int], ids: Sequence[int]) -> float:
+    """Teacher forcing: one plain forward pass over prompt and text."""
+    with torch.inference_mode():
+        logits = backbone.model(torch.tensor([[*prompt, *ids]])).logits[0].double()
+    steps = logits.log_softmax(1)[len(prompt) - 1 : -1]
+    return float(steps.gather(1, torch.tensor(ids)[:, None]).sum())
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen3", "gemma3"])
+def test_scores_are_those_of_a_plain_forward_pass(make_backbone: Make, family: str) -> None:
+    backbone = make_backbone(scale=6)
+    backbone.model = model_of(family, backbone)
+    prompts = prompts_of(backbone)
+    users = sampled(backbone, prompts, [uniforms_of(user) for user in range(4)])
+    assert len({sample.ids for samples in users for sample in samples}) > 12
+    for prompt, samples in zip(prompts, users, strict=True):
+        for sample in samples:
+            assert sample.log_probability == pytest.approx(
+                rescored(backbone, prompt, sample.ids), abs=1e-4
+            )
+
+
+def model_of(family: str, backbone: Any) -> Any:
+    """A random model of another architecture, with logits far from uniform."""
+    import transformers
+
+    if family == "llama":
+        return backbone.model
+    torch.manual_seed(0)
+    rows = backbone.model.get_input_embeddings().num_embeddings
+    common = {"vocab_size": rows, "bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
+    common["tie_word_embeddings"] = False
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+        **common,
+    }
+    if family == "gpt2":
+        config = transformers.GPT2Config(n_embd=32, n_layer=2, n_head=2, n_positions=64, **common)
+        model = transformers.GPT2LMHeadModel(config)
+    elif family == "qwen3":
+        model = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**sizes))
+    else:
+        layers = ["sliding_attention", "full_attention"]
+        config = transformers.Gemma3TextConfig(**sizes, layer_types=layers, sliding_window=512)
+        model = transformers.Gemma3ForCausalLM(config)
+    model.get_output_embeddings().weight.data.normal_(0, 0.3)
+    return model.eval()
+
+
+def test_a_user_gets_the_same_texts_alone_and_in_a_batch(make_backbone: Make) -> None:
+    backbone = make_backbone(scale=6)
+    prompts, uniforms = prompts_of(backbone), [uniforms_of(user) for user in range(4)]
+    together = sampled(backbone, prompts, uniforms)
+    for user in range(4):
+        (alone,) = sampled(backbone, [prompts[user]], [uniforms[user]])
+        assert [sample.ids for sample in alone] == [sample.ids for sample in together[user]]
+        np.testing.assert_allclose(
+            [sample.log_probability for sample in alone],
+            [sample.log_probability for sample in together[user]],
+            atol=1e-4,
+        )
+
+
+def test_users_in_another_order_get_the_same_texts(make_backbone: Make) -> None:
+    backbone = make_backbone(scale=6)
+    prompts, uniforms = prompts_of(backbone), [uniforms_of(user) for user in range(4)]
+    forward = sampled(backbone, prompts, uniforms)
+    backward = sampled(backbone, prompts[::-1], uniforms[::-1])
+    assert [[s.ids for s in user] for user in forward] == [
+        [s.ids for s in user] for user in backward[::-1]
+    ]
+
+
+def test_temperature_zero_takes_the_likeliest_token(make_backbone: Make) -> None:
+    backbone = make_backbone(scale=6)
+    prompt = prompts_of(backbone)[0]
+    (samples,) = sampled(backbone, [prompt], [uniforms_of(0)], temperature=0)
+    expected = list(prompt)
+    with torch.inference_mode():
+        while len(expected) < len(prompt) + 7:
+            expected.append(int(backbone.model(torch.tensor([expected])).logits[0, -1].argmax()))
+            if expected[-1] in backbone.stop_ids:
+                break
+    assert {sample.ids for sample in samples} == {tuple(expected[len(prompt) :])}
+
+
+def test_a_low_temperature_comes_close_to_the_likeliest_token(make_backbone: Make) -> None:
+    backbone = make_backbone(scale=6)
+    prompt = prompts_of(backbone)[0]
+    (greedy,) = sampled(backbone, [prompt], [uniforms_of(0)], temperature=0)
+    (cold,) = sampled(backbone, [prompt], [uniforms_of(0)], temperature=1e-3)
+    assert [sample.ids for sample in cold] == [sample.ids for sample in greedy]
+
+
+def test_two_tokens_are_drawn_as_often_as_the_model_says(make_backbone: Make) -> None:
+    """The pair of the first two tokens follows the product of the tempered softmaxes."""
+    backbone, temperature, n = make_backbone(scale=5), 0.8, 4000
+    prompt = prompts_of(backbone)[0]
+    uniforms = np.random.default_rng(5).random((n, 2))
+    (samples,) = sampled(backbone, [prompt], [uniforms], temperature)
+    with torch.inference_mode():
+        first = backbone.model(torch.tensor([prompt])).logits[0, -1].double() / temperature
+        expected, observed = [], []
+        for token in first.softmax(0).topk(12).indices.tolist():
+            after = backbone.model(torch.tensor([[*prompt, token]])).logits[0, -1].double()
+            second = (after / temperature).softmax(0)
+            for follower in second.topk(6).indices.tolist():
+                expected.append(n * float(first.softmax(0)[token] * second[follower]))
+                observed.append(sum(sample.ids[:2] == (token, follower) for sample in samples))
+    frequent = [cell for cell, value in enumerate(expected) if value >= 5]
+    assert len(frequent) > 5
+    expected, observed = [expected[c] for c in frequent], [observed[c] for c in frequent]
+    expected.append(n - sum(expected))
+    observed.append(n - sum(observed))
+    assert chisquare(observed, expected).pvalue > 0.001
+
+
+def test_draw_inverts_the_cumulative_distribution() -> None:
+    logits = torch.tensor([[[0.5, 0.0, 0.25, 0.25], [0.0, 1.0, 0.0, 0.0]]]).double().log()
+    node = torch.tensor([[0, 0, 0, 0, 1, 1]])
+    uniforms = torch.tensor([[0.0, 0.499, 0.501, 0.999999, 0.0, 0.999999]]).double()
+    assert draw(logits, node, uniforms, 1.0).tolist() == [[0, 0, 2, 3, 1, 1]]
+
+
+def test_texts_end_at_a_stop_token_and_at_the_limit(make_backbone: Make) -> None:
+    backbone = make_backbone(scale=6)
+    prompts, uniforms = prompts_of(backbone), [uniforms_of(user) for user in range(4)]
+    backbone.stop_ids = []
+    free = sampled(backbone, prompts, uniforms)
+    assert {len(sample.ids) for samples in free for sample in samples} == {7}
+    common = [sample.ids[3] for samples in free for sample in samples if len(sample.ids) > 3]
+    backbone.stop_ids = sorted({backbone.eos_id, max(set(common), key=common.count)})
+    lengths = set()
+    for before, after in zip(free, sampled(backbone, prompts, uniforms), strict=True):
+        for long, short in zip(before, after, strict=True):
+            ends = [step for step, index in enumerate(long.ids) if index in backbone.stop_ids]
+            assert short.ids == (long.ids[: ends[0] + 1] if ends else long.ids)
+            assert short.stopped == bool(ends)
+            assert len(short.ids) <= 7
+            lengths.add(len(short.ids))
+    assert len(lengths) > 1
+    assert 7 in lengths
+
+
+def test_generation_defaults_of_the_model_are_ignored(make_backbone: Make) -> None:
+    backbone = make_backbone(scale=6)
+    prompts, uniforms = prompts_of(backbone), [uniforms_of(user) for user in range(4)]
+    expected = sampled(backbone, prompts, uniforms)
+    backbone.model.generation_config.update(top_k=1, top_p=0.1, temperature=9.0, max_length=2)
+    assert sampled(backbone, prompts, uniforms) == expected
+
+
+def test_left_padded_ends_in_the_last_column() -> None:
+    ids, present = left_padded([[1, 2, 3], [4]], 9)
+    assert ids.tolist() == [[1, 2, 3], [9, 9, 4]]
+    assert present.tolist() == [[True] * 3, [False, False, True]]

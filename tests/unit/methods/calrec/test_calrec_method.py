@@ -1,0 +1,177 @@
+"""The whole method on small data."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.errors import MethodError, UsageError
+from harness.histories import Histories
+from harness.settings import Layer, resolve
+from methods.calrec import METHOD
+
+pytest.importorskip("torch")
+
+Make = Callable[..., Any]
+ALL = np.arange(12)
+TESTED = Histories.from_lists([[1, 2, 3], [7, 8], [], [11, 0, 1, 2]], users=[3, 5, 8, 9])
+
+
+@pytest.fixture
+def fitted(make_settings: Make, make_context: Make, make_data: Make) -> Any:
+    method = METHOD(make_settings())
+    lists = [[(user + step) % 12 for step in range(14)] for user in range(48)]
+    method.fit(make_data(lists), make_context())
+    return method
+
+
+def test_a_cycle_is_learnt(fitted: Any) -> None:
+    scores = fitted.score(TESTED, ALL)
+    assert scores.dtype == np.float64
+    assert scores.shape == (4, 12)
+    assert scores.argmax(1)[[0, 1, 3]].tolist() == [4, 9, 3]
+
+
+def test_scores_do_not_depend_on_company_or_order(fitted: Any) -> None:
+    scores = fitted.score(TESTED, ALL)
+    np.testing.assert_array_equal(fitted.score(TESTED, ALL[::-1]), scores[:, ::-1])
+    rows = np.array([3, 1, 0])
+    np.testing.assert_allclose(fitted.score(TESTED.select(rows), ALL), scores[rows], atol=1e-7)
+
+
+def test_a_fitted_method_survives_pickling(fitted: Any) -> None:
+    copied = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(copied.score(TESTED, ALL), fitted.score(TESTED, ALL))
+
+
+def test_the_random_numbers_are_those_of_the_context(fitted: Any, make_context: Make) -> None:
+    shape = fitted._uniforms(7).shape
+    expected = make_context(seed=0).user_generator(7).random(shape)
+    np.testing.assert_array_equal(fitted._uniforms(7), expected)
+
+
+def test_texts_and_scores_are_kept_in_the_run_folder(fitted: Any, make_context: Make) -> None:
+    fitted.score(TESTED, ALL)
+    fitted.score(TESTED, ALL)
+    files = sorted((make_context().work_dir / "generated").glob("*.jsonl"))
+    assert [path.name for path in files] == ["0001.jsonl", "0002.jsonl"]
+    lines = [json.loads(line) for line in files[0].read_text().splitlines()]
+    assert [line["user"] for line in lines] == [3, 5, 8, 9]
+    assert all(len(line["texts"]) == len(line["log_probabilities"]) == 8 for line in lines)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_describe_counts_what_was_generated(fitted: Any) -> None:
+    fitted.score(TESTED, ALL)
+    found = fitted.describe()
+    assert found["users_generated_for"] == 4
+    assert 1 <= found["distinct_texts_per_user"] <= 8
+    assert 0 <= found["off_catalogue_share"] <= 1
+    assert found["generated_tokens"] >= 4 * 8
+    assert found["parameters"] > 10_000
+    assert "stand-in for pre-training" in found["note"]
+    json.dumps(dict(found), allow_nan=False)
+
+
+def test_the_limit_of_new_tokens_comes_from_the_catalogue(fitted: Any) -> None:
+    longest = max(len(fitted._backbone.tokenise(f" {text}")) for text in fitted._catalogue)
+    assert fitted._max_new_tokens == longest + 1
+
+
+def test_the_same_seed_gives_the_same_texts(
+    make_settings: Make, make_context: Make, make_data: Make
+) -> None:
+    lists = [[(user + step) % 12 for step in range(8)] for user in range(12)]
+
+    def scores(seed: int) -> Any:
+        method = METHOD(make_settings(tiny_pretraining_epochs=1, epochs=1, validation_users=3))
+        method.fit(make_data(lists), make_context(seed))
+        return method.score(TESTED, ALL)
+
+    np.testing.assert_array_equal(scores(1), scores(1))
+    assert not np.array_equal(scores(1), scores(2))
+
+
+@pytest.mark.parametrize("preset", ["untrained", "pretrained-only"])
+def test_presets_leave_trainings_out(
+    preset: str, make_context: Make, make_data: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from methods.calrec import training
+
+    called = []
+    monkeypatch.setattr(training, "pretrain", lambda *_: called.append("stand-in") or 0)
+    monkeypatch.setattr(training, "fine_tune", lambda *_, **__: called.append("tuning") or (0, 0))
+    layers = [
+        Layer("quick", METHOD.card.quick_settings),
+        Layer("preset", METHOD.card.presets[preset]),
+    ]
+    method = METHOD(resolve(METHOD.Settings, "calrec", layers)[0])
+    method.fit(make_data([[1, 2, 3]]), make_context())
+    assert called == (["stand-in"] if preset == "pretrained-only" else [])
+    assert np.isfinite(method.score(TESTED, ALL)).all()
+
+
+def test_validation_keeps_the_best_epoch(
+    make_settings: Make, make_context: Make, make_data: Make
+) -> None:
+    """Validation always answers the same, so the weights before fine-tuning stay."""
+    settings = make_settings(tiny_pretraining_epochs=0, epochs=5, validation_users=3, patience=1)
+    method = METHOD(settings)
+    method.fit(make_data([[1, 2, 3], [4, 5, 6]]), make_context(validation=0.25))
+    assert method.describe()["kept_epoch"] == 0
+    untrained = METHOD(make_settings(tiny_pretraining_epochs=0, epochs=0))
+    untrained.fit(make_data([[1, 2, 3], [4, 5, 6]]), make_context())
+    np.testing.assert_array_equal(method.score(TESTED, ALL), untrained.score(TESTED, ALL))
+
+
+def test_a_catalogue_of_one_item_can_be_scored(
+    make_settings: Make, make_context: Make, make_data: Make, catalogue: tuple[str, ...]
+) -> None:
+    method = METHOD(make_settings(tiny_pretraining_epochs=1, epochs=1))
+    method.fit(make_data([[0, 0, 0], [0, 0]], catalogue[:1]), make_context())
+    scores = method.score(Histories.from_lists([[0], []]), np.array([0]))
+    assert scores.shape == (2, 1)
+    assert np.isfinite(scores).all()
+
+
+def test_equal_texts_tie_exactly(
+    make_settings: Make, make_context: Make, make_data: Make, catalogue: tuple[str, ...]
+) -> None:
+    method = METHOD(make_settings(tiny_pretraining_epochs=1, epochs=0))
+    lists = [[(user + step) % 24 for step in range(6)] for user in range(24)]
+    method.fit(make_data(lists, catalogue * 2), make_context())
+    scores = method.score(TESTED, np.arange(24))
+    np.testing.assert_array_equal(scores[:, :12], scores[:, 12:])
+
+
+def test_scoring_before_fitting_is_an_error(make_settings: Make) -> None:
+    with pytest.raises(MethodError, match="before fit"):
+        METHOD(make_settings()).score(TESTED, ALL)
+
+
+def test_settings_that_do_not_fit_together_are_refused(make_settings: Make) -> None:
+    with pytest.raises(UsageError, match="tiny_heads"):
+        make_settings(tiny_width=30, tiny_heads=4)
+    with pytest.raises(UsageError, match="tiny_window_items"):
+        make_settings(tiny_window_items=30, max_history_items=20)
+
+
+def test_looking_at_the_card_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, methods.calrec; "
+        "print([name for name in ('torch', 'transformers', 'numba', 'pandas', 'tokenizers')"
+        " if name in sys.modules])"
+    )
+    root = Path(__file__).resolve().parents[4]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
