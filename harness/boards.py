@@ -3,34 +3,64 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from harness.files import write_text
+from harness.files import canonical_json, write_text
 from harness.leaderboard import Board, board, markdown, newest, read_records
 from harness.planning import Cell
 from harness.protocol import protocol_of
+from harness.records import Record
 from harness.splits import split_hash
 
 PAGE = "leaderboard.md"
 
 
-def write_run_board(out: Path, cell: Cell) -> tuple[Board, Path]:
-    """Arrange all records of a cell's data set in a run folder, and write the markdown page.
+def run_board(out: Path, cells: Sequence[Cell]) -> Board:
+    """Arrange the records of one data set in a run folder.
 
-    Records of an earlier version of the data or the protocol stay on disk and off the board.
+    Records of an earlier version of the data or the protocol stay on disk and off the board. A row
+    of this run shows this run's settings and code, also where another version ran more recently.
 
-    Returns:
-        The board and the page's path.
+    Args:
+        out: the run folder.
+        cells: the cells of this run on that data set, one or more.
     """
-    name = cell.data.card.name
-    current = split_hash(cell.data.content_hash)
-    rules = protocol_of(dataclasses.asdict(cell.data.card.protocol))
+    data = cells[0].data
+    current = split_hash(data.content_hash)
+    rules = protocol_of(dataclasses.asdict(data.card.protocol))
     records = [
         record
-        for _, record in read_records(out / name)
+        for _, record in read_records(out / data.card.name)
         if record.dataset["split_hash"] == current and record.protocol == rules
     ]
-    arranged = board(name, newest(records))
-    path = out / name / PAGE
+    return board(data.card.name, newest(_as_planned(records, cells)))
+
+
+def write_run_board(out: Path, arranged: Board) -> Path:
+    """Write a board's markdown page into the run folder; return its path."""
+    path = out / arranged.dataset / PAGE
     write_text(path, markdown(arranged))
-    return arranged, path
+    return path
+
+
+def _as_planned(records: Iterable[Record], cells: Sequence[Cell]) -> list[Record]:
+    """Leave out, of the rows of this run, what was made with other settings, code or device."""
+    planned = {cell.label: cell for cell in cells}
+    return [
+        record
+        for record in records
+        if record.label not in planned or _same_version(record, planned[record.label])
+    ]
+
+
+def _same_version(record: Record, cell: Cell) -> bool:
+    def text(settings: Any) -> str:
+        return canonical_json(settings)  # a tuple is read back as a list
+
+    return (
+        record.code["source"] == cell.source
+        and text(record.method["settings"]) == text(dataclasses.asdict(cell.settings))
+        and record.cost.get("device", cell.device) == cell.device  # a failed cell has no cost
+    )

@@ -25,8 +25,9 @@ from harness.splits import Split
 SCORE_BLOCK_BYTES = 64 << 20
 """Score blocks stay below this size, whatever the catalogue."""
 
-VALIDATION_PURPOSE = 1
-"""Keys the draw of validation users, apart from a method's own draws."""
+VALIDATION_DRAW = (0, 0, 1)
+"""Keys the draw of validation users behind the seed. `RunContext.user_generator` uses (user,
+purpose), which numpy reads like (user, purpose, 0): the last number keeps the two apart."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def execute(cell: CellInput, work_dir: Path, log_path: Path, progress: Progress)
 
         def log(values: Mapping[str, Any]) -> None:
             fit_log.append(dict(values))
-            stream.write(json.dumps(fit_log[-1]) + "\n")
+            stream.write(json.dumps(fit_log[-1], default=plain_number) + "\n")
             stream.flush()
 
         context = RunContext(cell.seed, cell.device, work_dir, progress, validation, log)
@@ -95,7 +96,7 @@ def execute(cell: CellInput, work_dir: Path, log_path: Path, progress: Progress)
             cell.method, cell.split.test_histories, cell.split.test_targets,
             len(cell.item_texts), bar,
         )  # fmt: skip
-    report = dict(cell.method.describe())
+    report = _plain(dict(cell.method.describe()))
     cost = {
         "fit_s": round(fit_s, 3),
         "score_s": round(time.perf_counter() - started, 3),
@@ -184,10 +185,17 @@ class Validation:
         self._seconds = 0.0
 
     def __call__(self, method: Method, users: int | None) -> float:
+        """Return the mean over all users, or over a sample that is the same in every call.
+
+        Raises:
+            MethodError: no user asked for, or scores that break the contract.
+        """
+        if users is not None and users < 1:
+            raise MethodError(f"validate needs at least one user, found users={users}")
         started = time.perf_counter()
         histories, targets = self._cell.split.train, self._cell.split.validation_targets
         if users is not None and users < len(histories):
-            generator = np.random.default_rng([self._cell.seed, VALIDATION_PURPOSE])
+            generator = np.random.default_rng([self._cell.seed, *VALIDATION_DRAW])
             rows = np.sort(generator.choice(len(histories), size=users, replace=False))
             histories, targets = histories.select(rows), targets[rows]
         self._users_asked.add(len(histories))
@@ -203,6 +211,30 @@ class Validation:
             "validation_users": sorted(self._users_asked),
             "validation_s": round(self._seconds, 3),
         }
+
+
+def plain_number(value: Any) -> Any:
+    """Return a numpy number, or an array of them, as Python's own, for JSON.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"a record cannot keep a {type(value).__name__}: {value!r}")
+
+
+def _plain(report: dict[str, Any]) -> dict[str, Any]:
+    """Return what a method says of itself as strict JSON holds it.
+
+    Raises:
+        MethodError: something that JSON has no form for, NaN and infinity included.
+    """
+    try:
+        text = json.dumps(report, default=plain_number, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise MethodError(f"describe() returned what a record cannot keep: {error}") from error
+    return dict(json.loads(text))
 
 
 def _gpu_cost(device: str) -> dict[str, int]:

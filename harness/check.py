@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import re
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -35,26 +34,33 @@ def check_board(page: Path, records_folder: Path) -> list[str]:
     for path in sorted(records_folder.glob("*/record.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            faults += [f"{path}: {fault}" for fault in _check_record(path.parent, record)]
+            faults += [f"{path}: {fault}" for fault in check_record(path.parent, record)]
             rows.setdefault(record["method"]["label"], []).append(record)
-        except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
+        except Exception as error:  # damage surfaces as almost any error of json, zipfile and zlib
             faults.append(f"{path}: cannot be checked: {type(error).__name__}: {error}")
-    if faults:
-        return faults
     for folder in sorted(path for path in records_folder.glob("*") if path.is_dir()):
         if not (folder / "record.json").is_file():
             faults.append(f"{folder}: the record is missing")
     if not page.is_file():
-        return [*faults, f"{page}: the page is missing though records of it are published"]
-    if not rows:
-        return [*faults, f"{page}: none of its records is there"]
-    return faults + [f"{page}: {fault}" for fault in _check_page(page, rows)]
+        faults.append(f"{page}: the page is missing though records of it are published")
+    elif not rows:
+        faults.append(f"{page}: none of its records is there")
+    if faults:
+        return faults
+    try:
+        return [f"{page}: {fault}" for fault in _check_page(page, rows)]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return [f"{page}: cannot be checked: {type(error).__name__}: {error}"]
 
 
 # ---- one record ----------------------------------------------------------------------------------
 
 
-def _check_record(folder: Path, record: dict[str, Any]) -> list[str]:
+def check_record(folder: Path, record: dict[str, Any]) -> list[str]:
+    """Return what is wrong with one record (as read from its JSON) and the ranks beside it.
+
+    Adds the recomputed means to ``record``. Raises whatever damage makes Python raise.
+    """
     if record["status"] != "ok":
         return [f"status is {record['status']!r}; only finished cells are published"]
     stored = sorted(folder.glob("ranks-*.npz"))
@@ -117,7 +123,12 @@ def _means(low: list[int], high: list[int]) -> dict[tuple[str, str], float]:
 
 def _check_page(page: Path, rows: dict[str, list[dict[str, Any]]]) -> list[str]:
     text = page.read_text(encoding="utf-8")
-    printed = _parse_table(text)
+    lines = _table_lines(text)
+    printed = _parse_table(lines)
+    if len(printed) != max(0, len(lines) - 2):
+        return ["two rows of the table have the same name"]
+    for group in rows.values():
+        group.sort(key=lambda record: int(record["seed"]))
     faults = [f"row {label!r} has no record" for label in printed if label not in rows]
     faults += [f"row {label!r} is missing" for label in rows if label not in printed]
     if faults:
@@ -141,9 +152,12 @@ def _check_page(page: Path, rows: dict[str, list[dict[str, Any]]]) -> list[str]:
     return faults
 
 
-def _parse_table(text: str) -> dict[str, dict[str, str]]:
-    """Return row label -> column -> cell text of the page's first table."""
-    lines = [line.strip() for line in text.splitlines() if line.strip().startswith("|")]
+def _table_lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip().startswith("|")]
+
+
+def _parse_table(lines: list[str]) -> dict[str, dict[str, str]]:
+    """Return row label -> column -> cell text of the page's only table."""
     if len(lines) < 3:
         return {}
     header, *body = (
@@ -183,7 +197,8 @@ def _expected_rows(rows: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str,
         tied = sum(record["recomputed"]["tied", ""] for record in group) / len(group)
         expected[label] |= {
             "mark": "†" if marked else "",
-            "seeds": ",".join(str(seed) for seed in sorted(record["seed"] for record in group)),
+            "seeds": ",".join(str(record["seed"]) for record in group),
+            "inputs": " + ".join(group[0]["method"]["inputs"]) or "none",
             "tied": f"{100 * tied:.1f} %",
             "fit s": _cost(group, "fit_s", "{:.1f}"),
             "score s": _cost(group, "score_s", "{:.1f}"),
@@ -200,7 +215,9 @@ def _cost(group: list[dict[str, Any]], name: str, form: str) -> str:
 def boards_in(root: Path) -> list[str]:
     """Return the names of all boards that have a page or records below ``root``."""
     pages = {
-        path.stem for path in root.glob("*.md") if re.search(r"^\| method", path.read_text(), re.M)
+        path.stem
+        for path in root.glob("*.md")
+        if re.search(r"^\| method", path.read_text(encoding="utf-8", errors="replace"), re.M)
     }
     records = {path.name for path in (root / "records").glob("*") if path.is_dir()}
     return sorted(pages | records)

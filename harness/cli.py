@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from harness.commands import compare, data, doctor, leaderboard, listing, run
 from harness.errors import HarnessError, UsageError
+from harness.files import explain_os_error
 
 COMMANDS = (run, leaderboard, compare, listing, data, doctor)
 
@@ -42,14 +43,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.execute(options))
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _failed(error, 2)
     except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _failed(error, 1)
     except KeyboardInterrupt:
         print("\nstopped: finished cells are kept, run the same command to go on", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a folder that cannot be written, a full disk
+        return _failed(explain_os_error(error), 1)
+
+
+def _failed(reason: object, code: int) -> int:
+    """Print the reason in one line, whatever the message quotes; return the exit code."""
+    print("error:", " ".join(str(reason).split()), file=sys.stderr)
+    return code

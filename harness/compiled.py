@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import functools
+import pickle
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+_CACHE_FAILURES = (
+    RuntimeError,  # numba found no folder that it may write
+    OSError,  # the disk is full, or the folder was taken away
+    EOFError, pickle.UnpicklingError,  # a cache file is damaged
+)  # fmt: skip
 
 
 def compiled(function: Function) -> Function:
@@ -19,16 +26,23 @@ def compiled(function: Function) -> Function:
     """
 
     @functools.cache
-    def machine_code() -> Callable[..., Any]:
+    def machine_code(kept: bool) -> Callable[..., Any]:
         import numba
 
-        try:
-            return cast("Callable[..., Any]", numba.njit(cache=True, nogil=True)(function))
-        except RuntimeError:  # numba found no folder that it may write
-            return cast("Callable[..., Any]", numba.njit(nogil=True)(function))
+        return cast("Callable[..., Any]", numba.njit(cache=kept, nogil=True)(function))
+
+    keeps = True
 
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:
-        return machine_code()(*arguments)
+        nonlocal keeps
+        if keeps:
+            try:
+                return machine_code(True)(*arguments)
+            except _CACHE_FAILURES:
+                # the cache is read and written before the first instruction of the function runs,
+                # so nothing was computed yet and arrays given to be filled are as they were
+                keeps = False
+        return machine_code(False)(*arguments)
 
     return cast("Function", call)

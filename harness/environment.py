@@ -34,7 +34,8 @@ def package_version(name: str) -> str | None:
 
 def missing_packages(requires: tuple[str, ...]) -> list[str]:
     """Return those importable names that are not installed, without importing any."""
-    return [name for name in requires if importlib.util.find_spec(name) is None]
+    tops = dict.fromkeys(name.partition(".")[0] for name in requires)
+    return [name for name in tops if importlib.util.find_spec(name) is None]
 
 
 def code_state() -> dict[str, Any]:

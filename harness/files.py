@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -61,6 +62,14 @@ def write_json(path: Path, value: Any) -> None:
 def canonical_json(value: Any) -> str:
     """Serialise ``value`` the same way on every machine; what hashes are made of."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def explain_os_error(error: OSError) -> str:
+    """Return one line on what the system refused, and what to do where the disk is full."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "no space left on the device; free some and run the same command again"
+    where = f": {error.filename}" if error.filename else ""
+    return f"{error.strerror or error}{where}"
 
 
 def sha256_text(text: str) -> str:

@@ -86,7 +86,7 @@ def read_records(folder: Path) -> list[tuple[Path, Record]]:
         try:
             found.append((path, read_record(path)))
         except DataError:
-            continue  # `_finished` in planning runs such a cell again
+            continue  # `finished_record` in planning finds it unfinished: the cell runs again
     return found
 
 
@@ -140,7 +140,8 @@ def _check_comparable(records: Sequence[Record]) -> None:
         if len(values) > 1:
             raise DataError(
                 f"records of {records[0].dataset['name']} differ in {fact}: {sorted(values)}; "
-                "they cannot share a board: run the cells again on one version of the data"
+                "they cannot share a board: run the cells again on one version of the data, or "
+                "remove the records of the other"
             )
     protocols = {str(sorted(record.protocol.items())) for record in records}
     if len(protocols) > 1:
@@ -201,6 +202,8 @@ def terminal(board_: Board) -> str:
 
 def markdown(board_: Board) -> str:
     """Return the board as a markdown page; every number on it is a function of the records."""
+    if not board_.rows:
+        return f"# {_title(board_)}\n"
     rows = [_cells(board_, row, markup=True) for row in board_.rows]
     table = tabulate(rows, HEADERS, tablefmt="github", disable_numparse=True)
     notes = [f"- `{row.label}`: {note}" for row in board_.rows if (note := _note(row))]

@@ -14,7 +14,7 @@ from harness.data.prepared import PreparedData
 from harness.errors import DataError, UsageError, did_you_mean
 from harness.method import Input, Method
 from harness.protocol import BASELINES, protocol_of, run_id
-from harness.records import RECORD_FILE, Record, read_record
+from harness.records import RECORD_FILE, Record, read_record, verified_ranks
 from harness.registry import MethodEntry, load_method, source_hash
 from harness.settings import Layer, parse_assignment, resolve
 from harness.splits import split_hash
@@ -46,6 +46,7 @@ class Cell:
         data: the prepared data set.
         seed: the cell's seed.
         device: "cpu" or "cuda".
+        source: digest of the method's code as it was planned.
         run_id: see `harness.protocol.run_id`.
         folder: where its record goes.
         obstacle: why it cannot run at all, or None.
@@ -61,6 +62,7 @@ class Cell:
     data: PreparedData
     seed: int
     device: str
+    source: str
     run_id: str
     folder: Path
     obstacle: str | None
@@ -71,7 +73,7 @@ class Cell:
     @property
     def kept(self) -> bool:
         """Whether the finished record stands, so that nothing is trained."""
-        return self.obstacle is None and self.finished is not None and not self.fresh
+        return self.finished is not None and not self.fresh
 
     @property
     def name(self) -> str:
@@ -148,6 +150,7 @@ def plan_cell(
     settings, origins, changed = _resolve(
         choice, data.card.method_settings.get(choice.entry.name, {})
     )
+    source = _source_hash(choice.entry.name)
     label = choice.name
     if changed:
         label += " (" + ", ".join(f"{name}={changed[name]}" for name in sorted(changed)) + ")"
@@ -160,14 +163,14 @@ def plan_cell(
         verb=data.card.verb,
         seed=seed,
         device=device,
-        source=_source_hash(choice.entry.name),
+        source=source,
     )
     row = choice.name.replace(":", "-")
     folder = out / data.card.name / row / f"seed{seed}-{identity[:12]}"
     obstacle = _obstacle(choice.entry.method, data)
-    finished = _finished(folder, identity)
+    finished = finished_record(folder, identity)
     return Cell(
-        choice, settings, origins, label, data, seed, device, identity, folder, obstacle,
+        choice, settings, origins, label, data, seed, device, source, identity, folder, obstacle,
         finished, fresh, _plan(obstacle, folder, finished, fresh),
     )  # fmt: skip
 
@@ -186,23 +189,25 @@ def _obstacle(method: type[Method], data: PreparedData) -> str | None:
     return None
 
 
-def _finished(folder: Path, identity: str) -> Record | None:
-    """Return the record of a finished run of this very cell, or None."""
+def finished_record(folder: Path, identity: str) -> Record | None:
+    """Return the record of a finished run of this very cell, None where it or its ranks are not."""
     try:
         record = read_record(folder / RECORD_FILE)
+        if record.status != "ok" or record.run_id != identity:
+            return None
+        verified_ranks(folder, record)
     except DataError:
         return None
-    whole = record.status == "ok" and record.run_id == identity
-    return record if whole and (folder / record.ranks_file).is_file() else None
+    return record
 
 
 def _plan(obstacle: str | None, folder: Path, finished: Record | None, fresh: bool) -> str:
+    if finished and not fresh:
+        return f"skip: finished {finished.finished_at}"
     if obstacle:
         return f"cannot run: {obstacle}"
-    if finished and fresh:
-        return f"run again: --fresh (finished {finished.finished_at})"
     if finished:
-        return f"skip: finished {finished.finished_at}"
+        return f"run again: --fresh (finished {finished.finished_at})"
     if (folder / RECORD_FILE).exists():
         return "run: its last run failed or its record is damaged"
     if folder.exists():

@@ -23,8 +23,13 @@ class Bar(Protocol):
 class Progress:
     """Makes progress bars; ``Progress(shown=False)`` makes silent ones."""
 
-    def __init__(self, shown: bool = True) -> None:
+    def __init__(self, shown: bool = True, prefix: str = "") -> None:
         self.shown = shown
+        self.prefix = prefix
+
+    def prefixed(self, text: str) -> Progress:
+        """Return one whose bars are labelled ``text: label``, such as the cell's name."""
+        return Progress(self.shown, f"{self.prefix}{text}: ")
 
     @contextlib.contextmanager
     def bar(self, label: str, total: int | None = None, unit: str = "it") -> Iterator[Bar]:
@@ -32,7 +37,8 @@ class Progress:
         if not self.shown:
             yield SilentBar()
             return
-        shown: tqdm[Any] = tqdm(total=total, desc=label, unit=f" {unit}", file=sys.stderr)
+        name = f"{self.prefix}{label}"
+        shown: tqdm[Any] = tqdm(total=total, desc=name, unit=f" {unit}", file=sys.stderr)
         with shown:
             yield _TqdmBar(shown)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
+import typing
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from harness.errors import DataError
 from harness.files import atomic_write, write_json
+from harness.metrics import BOUNDS, METRICS
 from harness.ranking import TargetRanks
 
 FORMAT = 1
@@ -124,14 +125,51 @@ def read_record(path: Path) -> Record:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path}: no such record") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise DataError(f"{path}: not a whole record ({error}); delete it and run again") from error
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise DataError(f"{path}: not a record of format {FORMAT}; delete it and run again")
     try:
-        return Record(**value)
-    except TypeError as error:
-        raise DataError(f"{path}: {error}; delete it and run again") from error
+        record = Record(**value)
+        _check_complete(record)
+    except (TypeError, KeyError) as error:
+        raise DataError(
+            f"{path}: a part is missing or not what it should be ({error}); delete it and run again"
+        ) from error
+    return record
+
+
+_FACTS = {
+    "method": ("name", "label", "title", "paper", "inputs", "settings", "origins"),
+    "dataset": ("name", "title", "split_hash", "n_users", "n_items", "n_events"),
+    "protocol": ("split", "dedup", "candidates", "history_masked", "selection"),
+    "code": ("source", "dirty"),
+    "cost": (),
+    "report": (),
+}
+
+
+def _check_complete(record: Record) -> None:
+    """Look up everything that a leaderboard reads, so that a damaged record shows at once.
+
+    Raises:
+        KeyError, TypeError: something is missing, or of another type.
+    """
+    for part, names in _FACTS.items():
+        value = getattr(record, part)
+        if not isinstance(value, dict):
+            raise TypeError(f"{part} is {value!r}")
+        for name in names:
+            value[name]
+    if record.status not in typing.get_args(Status):
+        raise TypeError(f"status is {record.status!r}")
+    if record.status == "ok":
+        for metric in METRICS:
+            for bound in BOUNDS:
+                float(record.metrics[metric.name][bound])
+        float(record.tie_rate)  # type: ignore[arg-type]
 
 
 def read_ranks(path: Path) -> dict[str, NDArray[np.generic]]:
@@ -145,7 +183,7 @@ def read_ranks(path: Path) -> dict[str, NDArray[np.generic]]:
             return {name: stored[name] for name in stored.files}
     except FileNotFoundError:
         raise DataError(f"{path}: the ranks are missing; run the cell again") from None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except Exception as error:  # a flipped byte surfaces as almost any error of zipfile and zlib
         raise DataError(f"{path}: damaged ranks ({error}); run the cell again") from error
 
 

@@ -7,6 +7,7 @@ name and its value ``package.module``; the module ends with ``METHOD = TheClass`
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import importlib.metadata
 import importlib.util
@@ -20,9 +21,15 @@ from pathlib import Path
 
 from harness.errors import HarnessError, UsageError, did_you_mean
 from harness.files import sha256_text
-from harness.method import Method
+from harness.method import Method, MethodCard
 
 ENTRY_POINT_GROUP = "harness.methods"
+
+EVALUATION = (
+    "harness.histories", "harness.splits", "harness.seeding", "harness.method", "harness.cells",
+    "harness.ranking",
+)  # fmt: skip
+"""The parts of the harness that decide a rank."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,12 @@ def load_method(name: str) -> MethodEntry:
             f"{modules[name]} does not name its class: end the module with METHOD = TheClass, "
             "a subclass of harness.method.Method"
         )
+    card, settings = getattr(method, "card", None), getattr(method, "Settings", None)
+    if not isinstance(card, MethodCard) or not dataclasses.is_dataclass(settings):
+        raise HarnessError(
+            f"{modules[name]}: the class {method.__name__} needs `card`, a MethodCard, and "
+            "`Settings`, a frozen dataclass"
+        )
     return MethodEntry(name, modules[name], method)
 
 
@@ -106,24 +119,32 @@ def all_methods() -> list[MethodEntry]:
 def source_hash(entry: MethodEntry) -> str:
     """Return a digest of the method's code, blind to comments, docstrings and layout.
 
-    It covers the method's module or package and, transitively, the modules shared between methods
-    (``methods/_*.py``) that it names, and the parts of the harness that decide a rank.
+    It covers the method's module or package and, transitively, what these import from the same
+    top-level package (``methods/_*.py``, or the rest of a plug-in), and the parts of the harness
+    that decide a rank.
     """
-    evaluation = ["harness.histories", "harness.splits", "harness.ranking", "harness.cells"]
-    parts = {}
-    waiting = [entry.module, *evaluation]
+    top = entry.module.partition(".")[0]
+    parts: dict[str, list[str]] = {}
+    waiting = [entry.module]
     while waiting:
         module = waiting.pop()
         if module in parts:
             continue
-        trees = [_stripped(path) for path in _files_of(module)]
-        parts[module] = [ast.unparse(tree) for tree in trees]
-        waiting.extend(name for tree in trees for name in _shared_imports(tree))
-    return sha256_text(repr(sorted(parts.items())))
+        trees = [(_package_of(module, path), _stripped(path)) for path in _files_of(module)]
+        parts[module] = [ast.unparse(tree) for _, tree in trees]
+        imported = (name for package, tree in trees for name in _imports(tree, package))
+        waiting += [name for name in imported if name.startswith(f"{top}.")]
+    for module in EVALUATION:
+        parts[module] = [ast.unparse(_stripped(path)) for path in _files_of(module)]
+    return sha256_text(repr(sorted((name, code) for name, code in parts.items() if code)))
 
 
 def _files_of(module: str) -> list[Path]:
-    spec = importlib.util.find_spec(module)
+    """Return a module's file, or all files of a package; none for a name that is no module."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # `from module import name`: the name is no module
+        return []
     if spec is None or spec.origin is None:
         return []
     origin = Path(spec.origin)
@@ -147,15 +168,22 @@ def _is_docstring(node: ast.stmt) -> bool:
     )
 
 
-def _shared_imports(tree: ast.Module) -> Iterator[str]:
-    """Yield the modules ``methods._name`` that a tree imports, at any depth."""
+def _package_of(module: str, path: Path) -> str:
+    """Return the package from which relative imports in one of a module's files start."""
+    origin = Path(str(importlib.util.find_spec(module).origin))  # type: ignore[union-attr]
+    if origin.name != "__init__.py":
+        return module.rpartition(".")[0]
+    return ".".join([module, *path.relative_to(origin.parent).parts[:-1]])
+
+
+def _imports(tree: ast.Module, package: str) -> Iterator[str]:
+    """Yield the absolute names that a tree imports, at any depth; some are names in a module."""
     for node in ast.walk(tree):
-        names: list[str] = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        if isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if node.level:
+                module = importlib.util.resolve_name("." * node.level + module, package)
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            parts = name.split(".")
-            if len(parts) >= 2 and parts[0] == "methods" and parts[1].startswith("_"):
-                yield ".".join(parts[:2])
+            yield from (alias.name for alias in node.names)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import os
 import traceback
 from collections.abc import Iterable
@@ -14,13 +13,12 @@ from harness import environment
 from harness.cells import CellInput, CellResult, execute
 from harness.data.prepared import PreparedData
 from harness.errors import HarnessError
-from harness.files import exclusive_lock, write_text
+from harness.files import exclusive_lock, explain_os_error, write_text
 from harness.metrics import summary, tie_rate
-from harness.planning import Cell
+from harness.planning import Cell, finished_record
 from harness.progress import Progress
 from harness.protocol import protocol_of
 from harness.records import FIT_LOG_FILE, Record, Status, rank_arrays, ranks_digest, write_record
-from harness.registry import source_hash
 from harness.splits import Split, leave_one_out, split_hash
 
 Outcome = Literal["ok", "kept", "failed", "skipped"]
@@ -52,29 +50,37 @@ def _run_cell(cell: Cell, progress: Progress) -> Outcome:
 
 
 def _run_locked(cell: Cell, progress: Progress) -> Outcome:
+    if not cell.fresh and finished_record(cell.folder, cell.run_id) is not None:
+        progress.say(f"{cell.name}: kept: another process has finished it meanwhile")
+        return "kept"
     if cell.obstacle is not None:
-        write_record(cell.folder, _record(cell, "skipped", reason=cell.obstacle), None)
+        if cell.finished is None:
+            write_record(cell.folder, _record(cell, "skipped", reason=cell.obstacle), None)
         progress.say(f"{cell.name}: skipped: {cell.obstacle}")
         return "skipped"
     progress.say(f"{cell.name}: {cell.plan}")
-    work_dir = cell.folder / "work"
-    work_dir.mkdir(parents=True, exist_ok=True)
-    log_path = cell.folder / f"{FIT_LOG_FILE}.part"
-    split = leave_one_out(cell.data.sequences)
     try:
-        result = execute(_cell_input(cell, split), work_dir, log_path, progress)
-    except Exception as error:
+        _run_and_record(cell, progress.prefixed(f"{cell.data.card.name} / {cell.label}"))
+    except (Exception, SystemExit) as error:  # a library's sys.exit must not end the others either
         _note_failure(cell, error, progress)
         return "failed"
-    log_path.replace(cell.folder / FIT_LOG_FILE)
-    arrays = rank_arrays(split.test_histories.users, result.ranks)
-    record = _record(cell, "ok", result=result, ranks_sha256=ranks_digest(arrays))
-    write_record(cell.folder, record, arrays)
     (cell.folder / TRACEBACK_FILE).unlink(missing_ok=True)
     return "ok"
 
 
-def _note_failure(cell: Cell, error: Exception, progress: Progress) -> None:
+def _run_and_record(cell: Cell, progress: Progress) -> None:
+    work_dir = cell.folder / "work"
+    work_dir.mkdir(parents=True, exist_ok=True)
+    log_path = cell.folder / f"{FIT_LOG_FILE}.part"
+    split = leave_one_out(cell.data.sequences)
+    result = execute(_cell_input(cell, split), work_dir, log_path, progress)
+    arrays = rank_arrays(split.test_histories.users, result.ranks)
+    record = _record(cell, "ok", result=result, ranks_sha256=ranks_digest(arrays))
+    write_record(cell.folder, record, arrays)
+    log_path.replace(cell.folder / FIT_LOG_FILE)
+
+
+def _note_failure(cell: Cell, error: BaseException, progress: Progress) -> None:
     reason = _explain(error)
     progress.say(f"{cell.name}: failed: {reason} (see {TRACEBACK_FILE} in {cell.folder})")
     if cell.finished is None:  # after a failed --fresh the former record still stands
@@ -84,11 +90,12 @@ def _note_failure(cell: Cell, error: Exception, progress: Progress) -> None:
 
 def _explain(error: BaseException) -> str:
     """Return one line on what went wrong."""
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "no space left on the device; free some and run the same command again"
     if isinstance(error, MemoryError):
         return "out of memory; use smaller batches or a smaller model"
-    text = " ".join(str(error).split())
+    text = explain_os_error(error) if isinstance(error, OSError) else str(error)
+    text = " ".join(text.split())
+    if isinstance(error, OSError):
+        return text
     return text if isinstance(error, HarnessError) else f"{type(error).__name__}: {text}"
 
 
@@ -127,11 +134,11 @@ def _record(
         report={} if result is None else result.report,
         code={
             **environment.code_state(),
-            "source": source_hash(cell.choice.entry),
+            "source": cell.source,
             "packages": environment.package_versions(),
         },
         machine=environment.machine(),
-        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
 
 
@@ -167,4 +174,5 @@ def _dataset_facts(data: PreparedData) -> dict[str, Any]:
 
 def threads() -> int:
     """Return how many threads numeric code may use, as the environment says."""
-    return int(os.environ.get("OMP_NUM_THREADS", environment.available_cores()))
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # "4,2": outermost level first
+    return int(given) if given.isdecimal() else environment.available_cores()

@@ -6,6 +6,7 @@ Nothing here evaluates text: a value typed on the command line is parsed by its 
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -79,13 +80,14 @@ def _checked(field: dataclasses.Field[Any], value: Any, where: str) -> Any:
     choices, minimum, maximum = (
         field.metadata.get(key) for key in ("choices", "minimum", "maximum")
     )
-    if choices is not None and value not in choices:
-        known = did_you_mean(str(value), [str(choice) for choice in choices])
-        raise UsageError(f"{where} cannot be {value!r}: {known}")
-    if minimum is not None and value is not None and not value >= minimum:
-        raise UsageError(f"{where} must be at least {minimum}, found {value!r}")
-    if maximum is not None and value is not None and not value <= maximum:
-        raise UsageError(f"{where} must be at most {maximum}, found {value!r}")
+    for part in value if isinstance(value, tuple) else (value,):
+        if choices is not None and part not in choices:
+            known = did_you_mean(str(part), [str(choice) for choice in choices])
+            raise UsageError(f"{where} cannot be {part!r}: {known}")
+        if minimum is not None and part is not None and not part >= minimum:
+            raise UsageError(f"{where} must be at least {minimum}, found {part!r}")
+        if maximum is not None and part is not None and not part <= maximum:
+            raise UsageError(f"{where} must be at most {maximum}, found {part!r}")
     return value
 
 
@@ -99,28 +101,49 @@ def _parsed(kind: Any, raw: Any, where: str) -> Any:
             return None
         kind = next(part for part in typing.get_args(kind) if part is not type(None))
     if typing.get_origin(kind) is tuple:
-        parts = [part for part in raw.split(",") if part] if isinstance(raw, str) else list(raw)
-        return tuple(_parsed(typing.get_args(kind)[0], part, where) for part in parts)
+        if isinstance(raw, str):
+            raw = [part.strip() for part in raw.split(",") if part.strip()]
+        if not isinstance(raw, list | tuple):
+            raise UsageError(f"{where} must be a list, found {raw!r}")
+        return tuple(_parsed(typing.get_args(kind)[0], part, where) for part in raw)
     if kind is bool:
         value = _BOOLEANS.get(str(raw).lower())
         if value is None:
             raise UsageError(f"{where} must be true or false, found {raw!r}")
         return value
     if kind is str:
-        return str(raw)
+        return _line(raw, where)
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
         raise UsageError(f"{where} must be a number, found {raw!r}")
     try:
-        return kind(raw) if kind is float or isinstance(raw, str) else _whole(raw)
-    except ValueError:
-        wanted = "a whole number" if kind is int else "a number"
+        return _whole(raw) if kind is int else _finite(raw)
+    except (ValueError, OverflowError):
+        wanted = "a whole number" if kind is int else "a finite number"
         raise UsageError(f"{where} must be {wanted}, found {raw!r}") from None
 
 
-def _whole(value: float) -> int:
-    if int(value) != value:
-        raise ValueError(value)
-    return int(value)
+def _line(raw: Any, where: str) -> str:
+    """Return a text that fits into one cell of a markdown table, where labels show it."""
+    if not isinstance(raw, str):
+        raise UsageError(f"{where} must be text, found {raw!r}")
+    if not raw.isprintable() or "|" in raw or "`" in raw:
+        raise UsageError(f"{where} must be one line without | and `, found {raw!r}")
+    return raw
+
+
+def _whole(raw: float | str) -> int:
+    value = int(raw)
+    if not isinstance(raw, str) and value != raw:
+        raise ValueError(raw)
+    return value
+
+
+def _finite(raw: float | str) -> float:
+    """Return a float; records are strict JSON, which has no NaN and no infinity."""
+    value = float(raw)
+    if not math.isfinite(value):
+        raise ValueError(raw)
+    return value
 
 
 def parse_assignment(text: str) -> tuple[str, str, str]:

@@ -6,14 +6,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from tabulate import tabulate
 
 from harness.commands.options import DEFAULT_DATASET, add_out_option, names
 from harness.errors import HarnessError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from harness.records import Record
 
     Found = dict[int, tuple[Path, Record]]
@@ -52,6 +53,8 @@ def _comparison(folder: Path, dataset: str, first: str, second: str) -> str:
     for metric in METRICS:
         for bound in ("pessimistic", "optimistic"):
             a, b = (_user_means(cells, shared, metric, bound) for cells in (one, two))
+            if len(a) < 2:
+                raise HarnessError(f"{dataset} has one user only: nothing can be paired")
             result = paired_difference(a, b)
             p_value = "none" if result.p_value is None else f"{result.p_value:.2g}"
             interval = f"{result.low:+.4f} to {result.high:+.4f}"
@@ -102,6 +105,8 @@ def _check_same_split(one: Found, two: Found, shared: list[int], dataset: str) -
 
 
 def _user_means(cells: Found, seeds: list[int], metric: Any, bound: Any) -> NDArray[np.float64]:
+    import numpy as np
+
     from harness.records import verified_ranks
 
     values = []

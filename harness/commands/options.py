@@ -26,7 +26,7 @@ def seeds(text: str) -> list[int]:
     parts = names(text)
     if not parts or not all(part.isdecimal() for part in parts):
         raise UsageError(f"--seeds takes whole numbers from 0, such as 0,1,2; found {text!r}")
-    return [int(part) for part in parts]
+    return list(dict.fromkeys(int(part) for part in parts))
 
 
 def default_cache() -> Path:

@@ -64,7 +64,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _limit_threads(threads: int | None) -> None:
-    """Fix the number of threads before numpy, numba or torch is imported."""
+    """Fix the number of threads before numba or torch is imported (numpy is by now)."""
     if threads is not None and threads < 1:
         raise UsageError(f"--threads must be at least 1, found {threads}")
     from harness.environment import available_cores
@@ -98,6 +98,8 @@ def _planned(
     cards = [load_card(name) for name in names(options.datasets)]
     if not cards:
         raise UsageError("--datasets names no data set")
+    if len({card.name for card in cards}) < len(cards):
+        raise UsageError("two of the --datasets have the same name; give one of the cards another")
     cache = options.cache or default_cache()
     cells = []
     for card in cards:
@@ -111,17 +113,21 @@ def _planned(
 
 
 def _run(options: argparse.Namespace, cells: list[Cell]) -> int:
-    from harness.boards import write_run_board
+    from harness.boards import run_board, write_run_board
+    from harness.files import explain_os_error
     from harness.leaderboard import terminal
     from harness.progress import Progress
     from harness.runner import run_cells
 
-    outcomes = run_cells(cells, Progress(shown=not options.quiet))
+    outcomes: dict[str, str] = dict(run_cells(cells, Progress(shown=not options.quiet)))
     for name in dict.fromkeys(cell.data.card.name for cell in cells):
-        example = next(cell for cell in cells if cell.data.card.name == name)
-        board, path = write_run_board(options.out, example)
+        board = run_board(options.out, [cell for cell in cells if cell.data.card.name == name])
         print(terminal(board))
-        print(f"markdown: {path}\n")
+        try:
+            print(f"markdown: {write_run_board(options.out, board)}\n")
+        except OSError as error:
+            outcomes[f"{name}: the markdown page"] = "failed"
+            print(f"markdown: not written: {explain_os_error(error)}\n")
     bad = {name: outcome for name, outcome in outcomes.items() if outcome not in ("ok", "kept")}
     for name, outcome in bad.items():
         print(f"{outcome}: {name}")
