@@ -17,6 +17,8 @@ from harness.seeding import seed_everything
 from harness.settings import Layer, resolve
 from harness.splits import Split, leave_one_out
 
+_SCRATCH = tempfile.TemporaryDirectory(prefix="contract-")  # removed when the process ends
+
 COLOURS = ("amber", "blue", "coral", "denim", "ebony", "fawn", "green", "hazel")
 THINGS = ("anvil", "bowl", "cable", "drill", "easel", "filter", "gauge", "hinge", "iron", "jack")
 
@@ -80,7 +82,7 @@ def fitted(method: type[Method], world: World, seed: int = 0) -> Method:
     """Fit a method on a world's training part, through the harness's own hands."""
     made = quick(method)
     cell = CellInput(made, world.name, world.texts, "bought", world.split, seed, "cpu")
-    folder = Path(tempfile.mkdtemp(prefix="contract-"))
+    folder = Path(tempfile.mkdtemp(dir=_SCRATCH.name))
     context = RunContext(
         seed, "cpu", folder, Progress(shown=False), Validation(cell), lambda values: None
     )
