@@ -16,7 +16,7 @@ _RULE = "leave-one-out: test item n, validation item n-1, training items 1 to n-
 
 @dataclass(frozen=True)
 class Split:
-    """A leave-one-out split of n events per user (paper section 4.1).
+    """A leave-one-out split of n events per user (paper, section 4).
 
     Attributes:
         train: items 1 to n-2 of every user; at validation time it is the history too.

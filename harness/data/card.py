@@ -95,7 +95,7 @@ class UserSample:
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is dropped and how the rest is split (paper section 4.1; the filter is inferred)."""
+    """What is dropped and how the rest is split (paper, section 4; the filter is inferred)."""
 
     dedup: str
     min_user_events: int

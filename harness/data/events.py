@@ -71,7 +71,7 @@ def in_time_order(events: Events) -> Events:
 
 
 def drop_consecutive(events: Events) -> Events:
-    """Drop each event that equals the same user's preceding one (CALRec, section 4, "User Sequence Deduplication").
+    """Drop each event that equals the same user's preceding one (paper, section 4).
 
     Equal means the same item, review text, rating and time. ``events`` must be in time order.
     A run of equal events keeps its first, so comparing with the preceding raw event or with the
