@@ -42,7 +42,7 @@ def test_no_shipped_card_claims_that_its_texts_may_be_published() -> None:
 
 
 def test_the_settings_of_a_card_are_kept_by_method() -> None:
-    assert load_card("ml-100k").method_settings == {"sasrec": {"objective": "all-positions"}}
+    assert load_card("ml-100k").method_settings["sasrec"]["objective"] == "all-positions"
     assert load_card("ml-100k").verb == "watched"
 
 
