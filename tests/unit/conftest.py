@@ -1,5 +1,5 @@
 """The toys of the whole harness, for this folder."""
 
-from tests.toys import plugin, shell
+from tests.toys import plugin, quick_disk, shell
 
-__all__ = ["plugin", "shell"]
+__all__ = ["plugin", "quick_disk", "shell"]

@@ -1,0 +1,79 @@
+"""Boards of a run folder: current data and rules only, this run's version of its rows."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from harness.boards import run_board, write_run_board
+from harness.data.cards import load_card
+from harness.data.prepare import prepare
+from harness.planning import choose_methods, plan_cell
+from harness.progress import Progress
+from harness.protocol import protocol_of
+from harness.records import write_record
+from harness.splits import split_hash
+from tests.boards import made_record
+from tests.toys import write_card
+
+
+@pytest.fixture
+def cell(tmp_path, plugin, quick_disk):
+    plugin("toy")
+    card = load_card(str(write_card(tmp_path / "data")))
+    data = prepare(card, tmp_path / "cache", Progress(shown=False))
+    return plan_cell(choose_methods(["toy"], [])[0], data, 0, "cpu", tmp_path / "runs", False)
+
+
+def _store(cell, name, *, planned=False, **changes):
+    record, arrays = made_record(**changes)
+    rules = protocol_of(dataclasses.asdict(cell.data.card.protocol))
+    dataset = {**record.dataset, "split_hash": split_hash(cell.data.content_hash)}
+    if planned:
+        record = dataclasses.replace(
+            record,
+            code={**record.code, "source": cell.source},
+            method={**record.method, "settings": dataclasses.asdict(cell.settings)},
+        )
+    if "split_hash" in changes:
+        dataset = record.dataset
+    record = dataclasses.replace(record, dataset=dataset, protocol=rules)
+    write_record(cell.folder.parent.parent / name, record, arrays)
+
+
+def _rows(tmp_path, cell):
+    rows = run_board(tmp_path / "runs", [cell]).rows
+    return {row.label: [record.seed for record in row.records] for row in rows}
+
+
+def test_other_rows_stay_and_records_of_other_data_do_not(tmp_path, cell):
+    _store(cell, "a", label="lir")
+    _store(cell, "b", label="old", split_hash="0" * 64)
+    _store(cell, "c", planned=True)
+    assert _rows(tmp_path, cell) == {"lir": [0], "toy": [0]}
+
+
+def test_a_row_of_this_run_shows_this_version_though_another_ran_later(tmp_path, cell):
+    _store(cell, "planned", planned=True, finished_at="2026-01-01")
+    _store(cell, "other code", source="other", finished_at="2026-01-09")
+    _store(cell, "other seed", planned=True, seed=1, finished_at="2026-01-05")
+    _store(cell, "other seed and code", source="other", seed=2, finished_at="2026-01-09")
+    _store(cell, "failed", planned=True, seed=3, status="failed")
+    _store(cell, "cuda", planned=True, seed=4, cost={"device": "cuda"})
+    assert _rows(tmp_path, cell) == {"toy": [0, 1, 3]}
+
+
+def test_a_damaged_record_is_left_off(tmp_path, cell):
+    _store(cell, "c", planned=True)
+    broken = tmp_path / "runs" / "tiny" / "x" / "record.json"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("{")
+    assert _rows(tmp_path, cell) == {"toy": [0]}
+
+
+def test_the_page(tmp_path, cell):
+    _store(cell, "c", planned=True)
+    page = write_run_board(tmp_path / "runs", run_board(tmp_path / "runs", [cell]))
+    assert page == tmp_path / "runs" / "tiny" / "leaderboard.md"
+    assert "| toy" in page.read_text()

@@ -1,0 +1,80 @@
+"""What a run took place on."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from harness import environment
+
+
+def test_versions_are_those_installed():
+    versions = environment.package_versions()
+    assert versions["numpy"] == np.__version__
+    assert environment.package_version("no-such-package") is None
+
+
+def test_missing_packages_are_named_once_by_their_top():
+    wanted = ("numpy", "no_such_package.part", "no_such_package.other", "json.decoder")
+    assert environment.missing_packages(wanted) == ["no_such_package"]
+
+
+def test_the_machine_is_described_without_its_name():
+    described = environment.machine()
+    assert described["cores"] == environment.available_cores() >= 1
+    assert os.uname().nodename not in json.dumps(described)
+
+
+def test_code_state_of_this_checkout():
+    state = environment.code_state()
+    if state["commit"] is None:
+        pytest.skip("not a git checkout")
+    assert len(state["commit"]) == 40
+    assert isinstance(state["dirty"], bool)
+
+
+def test_code_state_outside_a_checkout(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment, "CHECKOUT", tmp_path)
+    assert environment.code_state()["commit"] is None
+    assert environment.code_state()["dirty"] is None
+
+
+def test_uncommitted_code_is_seen(monkeypatch, tmp_path):
+    (tmp_path / "harness").mkdir()
+    monkeypatch.setattr(environment, "CHECKOUT", tmp_path)
+    git = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
+    (tmp_path / ".git").mkdir()
+    for arguments in (["init", "-q"], [*git, "commit", "-q", "--allow-empty", "-m", "first"]):
+        assert environment._git(*arguments) is not None
+    assert environment.code_state()["dirty"] is False
+    (tmp_path / "notes.txt").write_text("beside the code")
+    assert environment.code_state()["dirty"] is False
+    (tmp_path / "harness" / "new.py").write_text("x = 1")
+    assert environment.code_state()["dirty"] is True
+
+
+def test_peak_memory_is_that_since_the_reset():
+    if environment.peak_memory_bytes() is None:
+        pytest.skip("known on Linux only")
+    environment.reset_peak_memory()
+    before = environment.peak_memory_bytes()
+    block = np.ones(8_000_000)
+    grown = environment.peak_memory_bytes() - before
+    assert 50e6 < grown < 200e6
+    del block
+    environment.reset_peak_memory()
+    assert environment.peak_memory_bytes() < before + grown / 2
+
+
+@pytest.mark.parametrize(
+    ("version", "devices", "expected"),
+    [("2.1+cpu", 4, "cpu"), ("2.1", 0, "cpu"), ("2.1", 1, "cuda"), ("2.1+cu128", 1, "cuda"),
+     (None, 1, "cpu")],
+)  # fmt: skip
+def test_cuda_is_taken_where_machine_and_torch_have_it(monkeypatch, version, devices, expected):
+    monkeypatch.setattr(environment, "package_version", lambda name: version)
+    monkeypatch.setattr(environment, "cuda_devices", lambda: devices)
+    assert environment.default_device() == expected
