@@ -2,7 +2,7 @@
 
 * `prompts` and `sequences`: the paper's layout of histories and targets (section 3.2);
 * `backbone` and `tiny`: the language model;
-* `objective` and `training`: what is minimised and how (sections 3.3 and 3.4);
+* `objective`, `training` and `optimisation`: what is minimised and how (sections 3.3 and 3.4);
 * `generation`: temperature sampling with sequence scores (section 3.5);
 * `retrieval`: Algorithm 1, from texts to item scores;
 * `method`: the order of it all.

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from methods.calrec.backbone import Backbone
 from methods.calrec.precision import autocast
 
-# Bounds of one batch: logits, float64, and the attention mask of a step are the largest arrays.
+# Bounds of one batch: logits and the attention mask of a step are the largest arrays.
 LOGITS_AT_ONCE = 8_000_000
 PROMPT_TOKENS_AT_ONCE = 16_384
 USERS_AT_ONCE = 64
@@ -102,6 +102,10 @@ class SampleTree:
         node: int64 [B, R], the node of the present level at which each sample stands.
         visible: bool [B, Q, K], which cached positions each node of the level may attend to.
         active: bool [B, R], samples that have not stopped.
+
+    Users whose samples have all stopped leave these arrays and the cache now and then; what was
+    sampled for all users at first stays in ``_tokens``, ``_n_tokens`` and ``_scores``, where
+    ``_places`` int64 [B] says which rows those still there have.
     """
 
     def __init__(
@@ -128,6 +132,8 @@ class SampleTree:
         self._tokens = torch.zeros(users, samples, self._max_new, dtype=torch.int64, device=device)
         self._n_tokens = torch.zeros(users, samples, dtype=torch.int64, device=device)
         self._scores = torch.zeros(users, samples, dtype=torch.float64, device=device)
+        self._running = torch.ones_like(self.active)
+        self._places = torch.arange(users, device=device)
 
     def grown(self, temperature: float) -> list[list[Sample]]:
         """Grow all samples to their ends and return them, user by user."""
@@ -136,7 +142,7 @@ class SampleTree:
             tokens = self._extended(logits, step, temperature)
             if step + 1 == self._max_new or not bool(self.active.any()):
                 break
-            logits = self._read_level(tokens, step)
+            logits = self._read_level(self._without_finished_users(tokens), step)
         return self._samples()
 
     def _read_prompts(self) -> Any:
@@ -153,15 +159,31 @@ class SampleTree:
 
     def _extended(self, logits: Any, step: int, temperature: float) -> Any:
         """Draw a token for every active sample, count its score; returns int64 [B, R]."""
-        logits = logits.double()
+        logits = logits.float()
         tokens = draw(logits, self.node, self._uniforms[:, :, step], temperature)
         users = self.node.new_tensor(range(len(self.node)))[:, None]
         gained = logits[users, self.node, tokens] - logits.logsumexp(2)[users, self.node]
-        self._tokens[:, :, step] = tokens
-        self._n_tokens += self.active
-        self._scores += gained.where(self.active, gained.new_zeros(()))
+        self._tokens[self._places, :, step] = tokens
+        self._n_tokens[self._places] += self.active
+        self._scores[self._places] += gained.where(self.active, gained.new_zeros(())).double()
         self.active = self.active & ~self._isin(tokens)
+        self._running[self._places] = self.active
         return tokens
+
+    def _without_finished_users(self, tokens: Any) -> Any:
+        """Drop users without active samples once half are such; returns the others' ``tokens``.
+
+        Not at every step, because the cache is copied: a few users with long texts would else
+        drag all others along to the length limit.
+        """
+        kept = self.active.any(1).nonzero()[:, 0]
+        if 2 * len(kept) > len(self.active):
+            return tokens
+        self._cache.batch_select_indices(kept)
+        self._uniforms, self._lengths = self._uniforms[kept], self._lengths[kept]
+        self.node, self.visible = self.node[kept], self.visible[kept]
+        self.active, self._places = self.active[kept], self._places[kept]
+        return tokens[kept]
 
     def _isin(self, tokens: Any) -> Any:
         import torch
@@ -217,13 +239,13 @@ class SampleTree:
 
     def _samples(self) -> list[list[Sample]]:
         tokens, counts = self._tokens.tolist(), self._n_tokens.tolist()
-        scores, active = self._scores.tolist(), self.active.tolist()
+        scores, running = self._scores.tolist(), self._running.tolist()
         return [
             [
-                Sample(tuple(ids[:count]), score, not running)
-                for ids, count, score, running in zip(*rows, strict=True)
+                Sample(tuple(ids[:count]), score, not unstopped)
+                for ids, count, score, unstopped in zip(*rows, strict=True)
             ]
-            for rows in zip(tokens, counts, scores, active, strict=True)
+            for rows in zip(tokens, counts, scores, running, strict=True)
         ]
 
 
@@ -231,7 +253,7 @@ def draw(logits: Any, node: Any, uniforms: Any, temperature: float) -> Any:
     """Draw one token per sample by inverting the cumulative distribution.
 
     Args:
-        logits: float64 [B, Q, V].
+        logits: floating [B, Q, V].
         node: int64 [B, R], which of the Q distributions a sample draws from.
         uniforms: float64 [B, R] in [0, 1).
         temperature: see `generate`.
@@ -243,7 +265,7 @@ def draw(logits: Any, node: Any, uniforms: Any, temperature: float) -> Any:
 
     if temperature == 0:
         return logits.argmax(2).gather(1, node)
-    cumulative = (logits / temperature).softmax(2).cumsum(2)
+    cumulative = (logits / temperature).softmax(2).cumsum(2, dtype=torch.float64)
     # every sample's number is looked up in all of its user's distributions and one look-up is
     # kept: cheaper than a copy of its distribution for every sample
     wanted = uniforms[:, None, :].expand(-1, logits.shape[1], -1) * cumulative[:, :, -1:]

@@ -27,7 +27,7 @@ QUICK = {
     "tiny_pretraining_tokens": 256,
     "max_history_items": 6,
     "epochs": 2,
-    "learning_rate": 1e-3,
+    "tiny_learning_rate": 1e-3,
     "warmup_steps": 5,
     "batch_size": 64,
     "validation_users": 0,

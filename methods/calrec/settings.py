@@ -49,6 +49,9 @@ class Settings:
         "learning rate of fine-tuning, constant after the warm-up (the paper: 1e-4)",
         minimum=0,
     )
+    tiny_learning_rate: float = setting(
+        5e-4, "the same for tiny, which is too small and too new for the paper's", minimum=0
+    )
     batch_size: int = setting(512, "users in an optimiser step (the paper: 512)", minimum=1)
     tokens_at_once: int = setting(
         16384,
@@ -119,3 +122,8 @@ class Settings:
                 f"tiny_window_items ({self.tiny_window_items}) must not exceed max_history_items "
                 f"({self.max_history_items}) by more than the target: the rest would go unread"
             )
+
+    @property
+    def fine_tuning_rate(self) -> float:
+        """The learning rate of fine-tuning that applies to the backbone."""
+        return self.tiny_learning_rate if self.backbone == TINY else self.learning_rate

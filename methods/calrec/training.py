@@ -5,19 +5,17 @@ Both are seeded by the cell's seed alone and read nothing but the training histo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from harness.errors import MethodError
 from harness.histories import Histories
 from harness.method import RunContext
 from harness.progress import Bar
 from methods.calrec.backbone import Backbone
 from methods.calrec.objective import language_model_loss, next_item_loss
+from methods.calrec.optimisation import BestEpoch, Optimisation, finite
 from methods.calrec.precision import autocast
 from methods.calrec.sequences import (
     SequenceMaker,
@@ -31,58 +29,6 @@ from methods.calrec.settings import SEQUENCE_SUM, Settings
 PRETRAINING, FINE_TUNING = 1, 2
 # windows are sorted by length within so many steps, so that a step is hardly padded
 POOLED_STEPS = 8
-FINAL_SHARE = 0.1
-
-
-@dataclass
-class Optimisation:
-    """An AdamW optimiser with warm-up, an optional cosine, and clipping.
-
-    Attributes:
-        peak: the learning rate after the warm-up.
-        warmup_steps: steps over which it rises from 0.
-        cosine_steps: steps after which it has fallen to a tenth; None for a constant rate.
-        clip: largest norm of the gradient, 0 for none.
-    """
-
-    model: Any
-    peak: float
-    weight_decay: float
-    warmup_steps: int
-    cosine_steps: int | None
-    clip: float
-
-    def __post_init__(self) -> None:
-        import torch
-
-        self.steps = 0
-        self._optimiser = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=self.peak,
-            weight_decay=self.weight_decay,
-            betas=(0.9, 0.95),
-        )
-
-    def rate(self) -> float:
-        """Return the learning rate of the step to come."""
-        rate = self.peak * min(1.0, (self.steps + 1) / (self.warmup_steps + 1))
-        if self.cosine_steps is None:
-            return rate
-        share = min(1.0, self.steps / max(1, self.cosine_steps))
-        fallen = FINAL_SHARE + (1 - FINAL_SHARE) * 0.5 * (1 + math.cos(math.pi * share))
-        return rate * fallen
-
-    def step(self) -> None:
-        """Apply the accumulated gradients and clear them."""
-        import torch
-
-        if self.clip:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-        for group in self._optimiser.param_groups:
-            group["lr"] = self.rate()
-        self._optimiser.step()
-        self._optimiser.zero_grad(set_to_none=True)
-        self.steps += 1
 
 
 def pretrain(
@@ -181,21 +127,22 @@ def fine_tune(
         settings: epochs, batch size, patience, ….
         context: seed, log and progress.
         validate: epoch -> NDCG@10 (higher is better), also asked for epoch 0, the model as it
-            came; None to train all epochs and keep the last.
+            came, for the log alone; None to train all epochs and keep the last.
 
     Returns:
-        The epoch whose weights were kept (0: no fine-tuning) and the number of tokens read.
+        The epoch whose weights were kept, counted from 1, and the number of tokens read.
     """
     keeper = BestEpoch(backbone.model, settings.patience, validate)
     optimisation = Optimisation(
         backbone.model,
-        peak=settings.learning_rate,
+        peak=settings.fine_tuning_rate,
         weight_decay=settings.weight_decay,
         warmup_steps=settings.warmup_steps,
         cosine_steps=None,
         clip=settings.gradient_clip,
     )
-    context.log(stage="fine-tuning", epoch=0, validation_ndcg10=keeper.saw(0))
+    if validate is not None:
+        context.log(stage="fine-tuning", epoch=0, validation_ndcg10=validate(0))
     tokens_read = 0
     for epoch in range(1, settings.epochs + 1):
         generator = np.random.default_rng([context.seed, FINE_TUNING, epoch])
@@ -255,52 +202,3 @@ def passes(pairs: Sequence[TrainingPair], tokens_at_once: int) -> Iterator[list[
         part.append(pair)
     if part:
         yield part
-
-
-class BestEpoch:
-    """Keeps the weights of the best validated epoch, in memory."""
-
-    def __init__(self, model: Any, patience: int, validate: Callable[[int], float] | None) -> None:
-        self._model, self._patience, self._validate = model, patience, validate
-        self._best, self._best_epoch, self._last = -math.inf, 0, 0
-        self._weights: dict[str, Any] | None = None
-
-    def saw(self, epoch: int) -> float | None:
-        """Validate ``epoch`` and keep its weights if it is the best; returns the metric."""
-        self._last = epoch
-        if self._validate is None:
-            return None
-        metric = self._validate(epoch)
-        if metric > self._best:
-            self._best, self._best_epoch = metric, epoch
-            self._weights = {
-                name: tensor.detach().to("cpu", copy=True)
-                for name, tensor in self._model.state_dict().items()
-            }
-        return metric
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether more epochs than ``patience`` went by without a better one."""
-        return self._validate is not None and self._last - self._best_epoch > self._patience
-
-    def restore(self) -> int:
-        """Put the best weights back; returns their epoch, the last one without validation."""
-        if self._weights is None:
-            return self._last
-        self._model.load_state_dict(self._weights)
-        return self._best_epoch
-
-
-def finite(loss: float, stage: str) -> float:
-    """Return ``loss``.
-
-    Raises:
-        MethodError: it is not a finite number.
-    """
-    if not math.isfinite(loss):
-        raise MethodError(
-            f"calrec's loss became {loss} during {stage}: lower the learning rate, or set "
-            "calrec.gradient_clip"
-        )
-    return loss

@@ -179,6 +179,20 @@ def test_texts_end_at_a_stop_token_and_at_the_limit(make_backbone: Make) -> None
     assert 7 in lengths
 
 
+def test_users_leave_when_their_samples_are_finished(make_backbone: Make) -> None:
+    """Three of four users stop at once; the fourth gets what it gets alone."""
+    backbone = make_backbone(scale=6)
+    backbone.stop_ids = []
+    prompts, uniforms = prompts_of(backbone), [uniforms_of(user) for user in range(4)]
+    free = sampled(backbone, prompts, uniforms, temperature=0)
+    backbone.stop_ids = sorted({free[user][0].ids[0] for user in range(3)})
+    batch = sampled(backbone, prompts, uniforms, temperature=0)
+    assert [len(batch[user][0].ids) for user in range(3)] == [1, 1, 1]
+    assert len(batch[3][0].ids) > 1
+    (alone,) = sampled(backbone, prompts[3:], uniforms[3:], temperature=0)
+    assert [sample.ids for sample in alone] == [sample.ids for sample in batch[3]]
+
+
 def test_generation_defaults_of_the_model_are_ignored(make_backbone: Make) -> None:
     backbone = make_backbone(scale=6)
     prompts, uniforms = prompts_of(backbone), [uniforms_of(user) for user in range(4)]

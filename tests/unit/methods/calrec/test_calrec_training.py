@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import MethodError
 from harness.progress import SilentBar
-from methods.calrec import METHOD, training
+from methods.calrec import METHOD, optimisation, training
 from methods.calrec.objective import language_model_loss, next_item_loss
 from methods.calrec.sequences import TrainingPair
 
@@ -127,8 +127,8 @@ def test_batches_hold_every_window_once() -> None:
 def test_the_learning_rate_rises_and_falls() -> None:
     model = torch.nn.Linear(1, 1)
     options = {"weight_decay": 0.0, "warmup_steps": 4, "clip": 0.0}
-    falling = training.Optimisation(model, peak=1.0, cosine_steps=100, **options)
-    constant = training.Optimisation(model, peak=1.0, cosine_steps=None, **options)
+    falling = optimisation.Optimisation(model, peak=1.0, cosine_steps=100, **options)
+    constant = optimisation.Optimisation(model, peak=1.0, cosine_steps=None, **options)
     rates = []
     for falling.steps in range(101):
         constant.steps = falling.steps
@@ -140,21 +140,21 @@ def test_the_learning_rate_rises_and_falls() -> None:
 
 def test_the_best_validated_epoch_is_kept() -> None:
     model = torch.nn.Linear(1, 1, bias=False)
-    metrics = {0: 0.1, 1: 0.3, 2: 0.2, 3: 0.3}
-    keeper = training.BestEpoch(model, 1, metrics.__getitem__)
+    metrics = {1: 0.1, 2: 0.3, 3: 0.2, 4: 0.3}
+    keeper = optimisation.BestEpoch(model, 1, metrics.__getitem__)
     exhausted = []
     for epoch in metrics:
         model.weight.data.fill_(epoch)
         keeper.saw(epoch)
         exhausted.append(keeper.exhausted)
     assert exhausted == [False, False, False, True]
-    assert keeper.restore() == 1
-    assert model.weight.item() == 1
+    assert keeper.restore() == 2
+    assert model.weight.item() == 2
 
 
 def test_without_validation_the_last_epoch_counts() -> None:
     model = torch.nn.Linear(1, 1)
-    keeper = training.BestEpoch(model, 1, None)
+    keeper = optimisation.BestEpoch(model, 1, None)
     assert [keeper.saw(epoch) for epoch in range(3)] == [None] * 3
     assert not keeper.exhausted
     assert keeper.restore() == 2
@@ -162,7 +162,7 @@ def test_without_validation_the_last_epoch_counts() -> None:
 
 def test_a_loss_that_is_no_number_is_an_error() -> None:
     with pytest.raises(MethodError, match="lower the learning rate"):
-        training.finite(float("nan"), "fine-tuning")
+        optimisation.finite(float("nan"), "fine-tuning")
 
 
 class TrainingRecorder:
