@@ -18,6 +18,7 @@ from methods.calrec.prompts import Template
 from methods.calrec.settings import TINY, Settings
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+MOST_POSITIONS = 4096  # rotary positions cost nothing
 ATTENTION_KINDS = {"full_attention", "sliding_attention"}
 
 
@@ -58,6 +59,17 @@ class Backbone:
         )
         return decoded.split("\n", 1)[0].strip()
 
+    def check_room(self, max_input_tokens: int, max_new_tokens: int) -> None:
+        """Raise UsageError where prompt and text together may exceed the model's positions."""
+        positions = getattr(self.model.config, "max_position_embeddings", None)
+        if positions is not None and max_input_tokens + max_new_tokens > positions:
+            raise UsageError(
+                f"calrec.backbone = {self.source!r} reads {positions} tokens at most, but "
+                f"calrec.max_input_tokens = {max_input_tokens} and {max_new_tokens} tokens of a "
+                f"generated text need more; set calrec.max_input_tokens to "
+                f"{positions - max_new_tokens} or less"
+            )
+
     @property
     def n_parameters(self) -> int:
         """The number of weights (tied ones once)."""
@@ -89,7 +101,7 @@ def _tiny(
         width=settings.tiny_width,
         layers=settings.tiny_layers,
         heads=settings.tiny_heads,
-        positions=2 * settings.max_input_tokens,
+        positions=max(MOST_POSITIONS, 2 * settings.max_input_tokens),
         seed=seed,
     )
     return model, tokenizer

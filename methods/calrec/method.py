@@ -90,6 +90,7 @@ class CALRec(Method):
         )
         self._catalogue = {text.strip() for text in texts}
         self._max_new_tokens = settings.max_new_tokens or self._maker.longest_item() + 1
+        self._backbone.check_room(settings.max_input_tokens, self._max_new_tokens)
         self._seed, self._progress = context.seed, context.progress
         self._folder = context.work_dir / "generated"
         self._counts = {"users": 0, "distinct": 0, "off_catalogue": 0, "cut_off": 0, "tokens": 0}

@@ -6,7 +6,6 @@ Both are seeded by the cell's seed alone and read nothing but the training histo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 

@@ -161,6 +161,14 @@ def test_a_tokeniser_of_another_model_is_refused(make_backbone: Make) -> None:
         describe_backbone(backbone.model, backbone.tokenizer, "here", "cpu")
 
 
+def test_a_prompt_longer_than_the_model_reads_is_refused(make_backbone: Make) -> None:
+    backbone = make_backbone()
+    backbone.model.config.max_position_embeddings = 1024
+    backbone.check_room(1000, 24)
+    with pytest.raises(UsageError, match="max_input_tokens to 944 or less"):
+        backbone.check_room(1024, 80)
+
+
 def smollm2() -> str:
     """The folder of the GGUF weights, where they were fetched."""
     default = Path.home() / ".cache" / "harness-weights" / "smollm2"
