@@ -1,20 +1,5 @@
 """Believable comparisons of sequential recommenders.
 
-What a method needs to import stands here; everything else has a module of its own.
+A method imports from ``harness.method``, ``harness.histories`` and ``harness.settings``. Nothing is
+imported here: the command line fixes the number of threads before numpy is loaded.
 """
-
-from harness.errors import MethodError
-from harness.histories import Histories
-from harness.method import Input, Method, MethodCard, RunContext, TrainingData
-from harness.settings import setting
-
-__all__ = [
-    "Histories",
-    "Input",
-    "Method",
-    "MethodCard",
-    "MethodError",
-    "RunContext",
-    "TrainingData",
-    "setting",
-]

@@ -11,8 +11,8 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMB
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-import pytest
-from hypothesis import settings
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 # compilation and shared machines make single timings meaningless
 settings.register_profile("harness", deadline=None, derandomize=True)
@@ -32,7 +32,7 @@ def _one_torch_thread() -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data; tests that need it are skipped, with a reason, where it is absent."""
+    """The folder of real data; tests that need it are skipped, with a reason, without it."""
     folder = Path(os.environ.get("HARNESS_SHARED_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"absent data: no folder {folder.name!r} (set HARNESS_SHARED_DATA)")

@@ -39,7 +39,16 @@ def execute(options: argparse.Namespace) -> int:
         for name, packages in missing.items()
     ]
     print(tabulate(verdicts, ["method", "state"]))
+    print()
+    print(tabulate(_data_sets(), ["data set", "state"], maxcolwidths=[None, 100]))
     return 1 if any(missing.values()) else 0
+
+
+def _data_sets() -> list[tuple[str, str]]:
+    from harness.data.cards import card_names, load_card
+    from harness.data.sources import why_absent
+
+    return [(name, why_absent(load_card(name)) or "found") for name in card_names()]
 
 
 def _device() -> str:
