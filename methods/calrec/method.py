@@ -137,10 +137,8 @@ class CALRec(Method):
             raise MethodError("calrec cannot score before fit")
         generated = self._generated(histories)
         scores = np.empty((len(histories), len(candidates)))
-        with self._progress.bar("calrec retrieval", len(histories), "users") as bar:
-            for row, samples in enumerate(generated):
-                scores[row] = self._retriever.scores(samples)[candidates]
-                bar.advance()
+        for row, samples in enumerate(generated):
+            scores[row] = self._retriever.scores(samples)[candidates]
         return scores
 
     def _generated(self, histories: Histories) -> list[list[Any]]:
