@@ -93,6 +93,17 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+THREADS_VARIABLE = "OMP_NUM_THREADS"
+DEFAULT_THREADS = 2
+"""Not the machine's number of cores: the same command gives the same ranks on all of them."""
+
+
+def numeric_threads() -> int:
+    """Return how many threads numeric code uses: $OMP_NUM_THREADS, or `DEFAULT_THREADS`."""
+    given = os.environ.get(THREADS_VARIABLE, "").partition(",")[0]  # "4,2": outermost level first
+    return int(given) if given.isdecimal() and int(given) else DEFAULT_THREADS
+
+
 def available_memory_bytes() -> int | None:
     """Return the memory that can be used without swapping (Linux), or None."""
     return _proc_kilobytes(Path("/proc/meminfo"), "MemAvailable:")

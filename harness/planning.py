@@ -163,6 +163,7 @@ def plan_cell(
         verb=data.card.verb,
         seed=seed,
         device=device,
+        threads=environment.numeric_threads(),
         source=source,
     )
     row = choice.name.replace(":", "-")

@@ -38,10 +38,12 @@ def run_id(
     verb: str,
     seed: int,
     device: str,
+    threads: int,
     source: str,
 ) -> str:
     """Return the digest of all that determines a cell's ranks.
 
+    The number of threads is part of it, for sums round in another order with another number.
     Package versions are recorded but not part of it: an upgrade does not retrain a board by
     itself (``--fresh`` does).
     """
@@ -56,6 +58,7 @@ def run_id(
                 "verb": verb,
                 "seed": seed,
                 "device": device,
+                "threads": threads,
                 "source": source,
             }
         )

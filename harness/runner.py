@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import traceback
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -130,7 +129,7 @@ def _record(
         metrics={} if ranks is None else summary(ranks.optimistic, ranks.pessimistic),
         tie_rate=None if ranks is None else tie_rate(ranks.optimistic, ranks.pessimistic),
         ranks_sha256=ranks_sha256,
-        cost={} if result is None else {**result.cost, "threads": threads()},
+        cost={} if result is None else {**result.cost, "threads": environment.numeric_threads()},
         report={} if result is None else result.report,
         code={
             **environment.code_state(),
@@ -170,9 +169,3 @@ def _dataset_facts(data: PreparedData) -> dict[str, Any]:
         "n_items": len(data.item_ids),
         "n_events": len(data.sequences.items),
     }
-
-
-def threads() -> int:
-    """Return how many threads numeric code may use, as the environment says."""
-    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # "4,2": outermost level first
-    return int(given) if given.isdecimal() else environment.available_cores()

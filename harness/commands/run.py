@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from harness.planning import Cell
 
 
+THREADS_HELP = (
+    "threads of numeric code (default: $OMP_NUM_THREADS, or 2); a part of the result on a CPU, "
+    "since sums round in another order, so the default does not follow the machine"
+)
+
+
 def add_parser(parsers: Any) -> None:
     """Declare the command."""
     parser = parsers.add_parser("run", help="run methods and print the leaderboard")
@@ -37,7 +43,7 @@ def add_parser(parsers: Any) -> None:
         help="change a setting; may be repeated (`list methods NAME` shows what there is)",
     )  # fmt: skip
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--threads", type=int, help="threads of numeric code (default: all cores)")
+    parser.add_argument("--threads", type=int, help=THREADS_HELP)
     parser.add_argument("--fresh", action="store_true", help="run finished cells again")
     parser.add_argument("--dry-run", action="store_true", help="list the cells, run nothing")
     add_out_option(parser)
@@ -64,13 +70,14 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _limit_threads(threads: int | None) -> None:
-    """Fix the number of threads before numba or torch is imported (numpy is by now)."""
+    """Fix the number of threads before numpy, numba or torch is imported."""
     if threads is not None and threads < 1:
         raise UsageError(f"--threads must be at least 1, found {threads}")
-    from harness.environment import available_cores
+    from harness.environment import THREADS_VARIABLE, numeric_threads
 
-    count = str(threads or os.environ.get("OMP_NUM_THREADS") or available_cores())
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    count = str(threads or numeric_threads())
+    os.environ[THREADS_VARIABLE] = count
+    for variable in ("MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = count
 
 

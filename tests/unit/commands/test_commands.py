@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from harness import environment, runner
+from harness import environment
 from harness.commands.options import default_cache, names, seeds
 from harness.commands.run import _device, _limit_threads
 from harness.errors import UsageError
@@ -57,11 +57,11 @@ def test_threads(monkeypatch):
         monkeypatch.setenv(variable, "1")
     _limit_threads(3)
     assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "3"
-    assert runner.threads() == 3
+    assert environment.numeric_threads() == 3
     _limit_threads(None)  # what the user's environment says stays
-    assert runner.threads() == 3
+    assert environment.numeric_threads() == 3
     monkeypatch.delenv("OMP_NUM_THREADS")
     _limit_threads(None)
-    assert runner.threads() == environment.available_cores()
+    assert environment.numeric_threads() == environment.DEFAULT_THREADS
     monkeypatch.setenv("OMP_NUM_THREADS", "4,2")
-    assert runner.threads() == 4
+    assert environment.numeric_threads() == 4
