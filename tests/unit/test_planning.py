@@ -116,7 +116,8 @@ def test_item_texts_are_needed_by_who_reads_them(plugin, data, tmp_path):
 def test_the_id_is_a_digest_of_canonical_json():
     facts = {
         "method": "m", "settings": {"a": 1, "b": (1, 2)}, "inputs": [], "split_hash": "s",
-        "protocol": protocol_of({"split": "x"}), "verb": "bought", "seed": 0, "device": "cpu", "threads": 2,
+        "protocol": protocol_of({"split": "x"}), "verb": "bought", "seed": 0,
+        "device": "cpu", "threads": 2,
         "source": "c",
     }  # fmt: skip
     again = facts | {"settings": {"b": [1, 2], "a": 1}}
