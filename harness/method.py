@@ -161,6 +161,19 @@ class Method(ABC):
     def __init__(self, settings: Any) -> None:
         self.settings = settings
 
+    @classmethod
+    def external_inputs(cls, settings: Any) -> Mapping[str, str]:
+        """Return what decides the result besides code, data and settings, such as weights on disk.
+
+        Asked when a run is planned, before anything is prepared or trained, so it must be quick
+        and import nothing heavy. What it returns (name -> digest or revision) becomes part of the
+        run id and of the record: other weights under the same path are then another run.
+
+        Raises:
+            UsageError: something that the settings name does not exist.
+        """
+        return {}
+
     @abstractmethod
     def fit(self, data: TrainingData, context: RunContext) -> None:
         """Learn from the training histories; keep what `score` needs.
