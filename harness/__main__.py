@@ -2,6 +2,12 @@
 
 import sys
 
-from harness.cli import main
+try:
+    from harness.cli import main
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"error: the package {error.name!r} is not installed here; run `make setup`, then "
+        "`. .venv/bin/activate`, or call .venv/bin/python"
+    )
 
 sys.exit(main())

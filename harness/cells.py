@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from harness.method import Input, Method, RunContext, TrainingData
 from harness.metrics import SELECTION_METRIC, mean
 from harness.progress import Bar, Progress, SilentBar
 from harness.ranking import TOP_K, NotANumberError, TargetRanks, rank_targets
+from harness.reporting import log_line, plain_report
 from harness.seeding import seed_everything
 from harness.splits import Split
 
@@ -58,7 +59,6 @@ class CellResult:
     """Ranks of the test targets in user order, and what the cell cost."""
 
     ranks: TargetRanks
-    fit_log: list[dict[str, Any]]
     cost: dict[str, Any]
     report: dict[str, Any]
 
@@ -75,15 +75,14 @@ def execute(cell: CellInput, work_dir: Path, log_path: Path, progress: Progress)
     Raises:
         MethodError: scores of a wrong shape or type, or NaN (naming the user).
     """
-    fit_log: list[dict[str, Any]] = []
     validation = Validation(cell)
     environment.reset_peak_memory()
+    _reset_peak_gpu_memory(cell.device)
     seed_everything(cell.seed)
     with log_path.open("w", encoding="utf-8") as stream:
 
         def log(values: Mapping[str, Any]) -> None:
-            fit_log.append(dict(values))
-            stream.write(json.dumps(fit_log[-1], default=plain_number) + "\n")
+            stream.write(log_line(values) + "\n")
             stream.flush()
 
         context = RunContext(cell.seed, cell.device, work_dir, progress, validation, log)
@@ -96,7 +95,7 @@ def execute(cell: CellInput, work_dir: Path, log_path: Path, progress: Progress)
             cell.method, cell.split.test_histories, cell.split.test_targets,
             len(cell.item_texts), bar,
         )  # fmt: skip
-    report = _plain(dict(cell.method.describe()))
+    report = plain_report(cell.method.describe())
     cost = {
         "fit_s": round(fit_s, 3),
         "score_s": round(time.perf_counter() - started, 3),
@@ -105,7 +104,7 @@ def execute(cell: CellInput, work_dir: Path, log_path: Path, progress: Progress)
         "peak_memory_bytes": environment.peak_memory_bytes(),
         **_gpu_cost(cell.device),
     }
-    return CellResult(ranks, fit_log, cost, {**report, **validation.report()})
+    return CellResult(ranks, cost, {**report, **validation.report()})
 
 
 def training_data(cell: CellInput) -> TrainingData:
@@ -213,33 +212,15 @@ class Validation:
         }
 
 
-def plain_number(value: Any) -> Any:
-    """Return a numpy number, or an array of them, as Python's own, for JSON.
-
-    Raises:
-        TypeError: it is something else.
-    """
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    raise TypeError(f"a record cannot keep a {type(value).__name__}: {value!r}")
-
-
-def _plain(report: dict[str, Any]) -> dict[str, Any]:
-    """Return what a method says of itself as strict JSON holds it.
-
-    Raises:
-        MethodError: something that JSON has no form for, NaN and infinity included.
-    """
-    try:
-        text = json.dumps(report, default=plain_number, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise MethodError(f"describe() returned what a record cannot keep: {error}") from error
-    return dict(json.loads(text))
+def _reset_peak_gpu_memory(device: str) -> None:
+    """Forget the peak of the cell before, where torch is loaded at all."""
+    torch = sys.modules.get("torch")
+    if device == "cuda" and torch is not None:
+        torch.cuda.reset_peak_memory_stats()
 
 
 def _gpu_cost(device: str) -> dict[str, int]:
-    if device != "cuda":
+    torch = sys.modules.get("torch")
+    if device != "cuda" or torch is None:
         return {}
-    import torch
-
     return {"peak_gpu_bytes": int(torch.cuda.max_memory_allocated())}

@@ -13,7 +13,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import UsageError, did_you_mean
 from harness.histories import IntArray
 from harness.ranking import UNRANKED
 
@@ -81,19 +80,6 @@ METRICS: tuple[Metric, ...] = (
 )
 SELECTION_METRIC = METRICS[0]
 BOUNDS: tuple[Bound, ...] = ("optimistic", "pessimistic", "expected")
-
-
-def metric_named(name: str) -> Metric:
-    """Return the reported metric of that name.
-
-    Raises:
-        UsageError: no such metric, with a suggestion.
-    """
-    for metric in METRICS:
-        if metric.name.lower() == name.lower():
-            return metric
-    known = did_you_mean(name, [metric.name for metric in METRICS])
-    raise UsageError(f"unknown metric {name!r}: {known}")
 
 
 def mean(values: NDArray[np.float64]) -> float:

@@ -6,7 +6,6 @@ name and its value ``package.module``; the module ends with ``METHOD = TheClass`
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import importlib
 import importlib.metadata
@@ -17,19 +16,18 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
+from harness import source
 from harness.errors import HarnessError, UsageError, did_you_mean
-from harness.files import sha256_text
 from harness.method import Method, MethodCard
 
 ENTRY_POINT_GROUP = "harness.methods"
 
 EVALUATION = (
     "harness.histories", "harness.splits", "harness.seeding", "harness.method", "harness.cells",
-    "harness.ranking",
+    "harness.ranking", "harness.metrics", "harness.compiled",
 )  # fmt: skip
-"""The parts of the harness that decide a rank."""
+"""The parts of the harness that decide a rank, or which epoch is kept."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +103,15 @@ def load_method(name: str) -> MethodEntry:
     return MethodEntry(name, modules[name], method)
 
 
+def check_preset(entry: MethodEntry, preset: str) -> None:
+    """Raise UsageError, with a suggestion, for a preset that the method does not have."""
+    presets = entry.method.card.presets
+    if preset and preset not in presets:
+        raise UsageError(
+            f"method {entry.name!r} has no preset {preset!r}: {did_you_mean(preset, presets)}"
+        )
+
+
 def all_methods() -> list[MethodEntry]:
     """Return every method that can be imported; a broken one is left out with a warning."""
     entries = []
@@ -124,66 +131,4 @@ def source_hash(entry: MethodEntry) -> str:
     that decide a rank.
     """
     top = entry.module.partition(".")[0]
-    parts: dict[str, list[str]] = {}
-    waiting = [entry.module]
-    while waiting:
-        module = waiting.pop()
-        if module in parts:
-            continue
-        trees = [(_package_of(module, path), _stripped(path)) for path in _files_of(module)]
-        parts[module] = [ast.unparse(tree) for _, tree in trees]
-        imported = (name for package, tree in trees for name in _imports(tree, package))
-        waiting += [name for name in imported if name.startswith(f"{top}.")]
-    for module in EVALUATION:
-        parts[module] = [ast.unparse(_stripped(path)) for path in _files_of(module)]
-    return sha256_text(repr(sorted((name, code) for name, code in parts.items() if code)))
-
-
-def _files_of(module: str) -> list[Path]:
-    """Return a module's file, or all files of a package; none for a name that is no module."""
-    try:
-        spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:  # `from module import name`: the name is no module
-        return []
-    if spec is None or spec.origin is None:
-        return []
-    origin = Path(spec.origin)
-    return sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
-
-
-def _stripped(path: Path) -> ast.Module:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and _is_docstring(body[0]):
-            node.body = body[1:] or [ast.Pass()]  # type: ignore[attr-defined]
-    return tree
-
-
-def _is_docstring(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
-def _package_of(module: str, path: Path) -> str:
-    """Return the package from which relative imports in one of a module's files start."""
-    origin = Path(str(importlib.util.find_spec(module).origin))  # type: ignore[union-attr]
-    if origin.name != "__init__.py":
-        return module.rpartition(".")[0]
-    return ".".join([module, *path.relative_to(origin.parent).parts[:-1]])
-
-
-def _imports(tree: ast.Module, package: str) -> Iterator[str]:
-    """Yield the absolute names that a tree imports, at any depth; some are names in a module."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            if node.level:
-                module = importlib.util.resolve_name("." * node.level + module, package)
-            yield module
-            yield from (f"{module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+    return source.digest([*source.followed(entry.module, within=top), *EVALUATION])

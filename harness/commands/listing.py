@@ -38,9 +38,12 @@ def _methods() -> str:
 
 
 def _one_method(name: str) -> str:
-    from harness.registry import load_method
+    from harness.registry import check_preset, load_method
 
-    method = load_method(name.partition(":")[0]).method
+    base, _, preset = name.partition(":")
+    entry = load_method(base)
+    check_preset(entry, preset)
+    method = entry.method
     settings = [
         (field.name, field.default, field.metadata.get("doc", ""))
         for field in dataclasses.fields(method.Settings)

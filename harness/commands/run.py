@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from harness.commands.options import (
@@ -14,7 +15,7 @@ from harness.commands.options import (
     names,
     seeds,
 )
-from harness.errors import UsageError
+from harness.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from harness.planning import Cell
@@ -54,19 +55,21 @@ def add_parser(parsers: Any) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Plan, run and print; 0 only if every cell is finished."""
     _limit_threads(options.threads)
-    from harness.planning import choose_methods
+    from harness.planning import choose_methods, foreseen
 
     choices = choose_methods(names(options.methods), options.assignments)
     if not names(options.methods):
         raise UsageError("--methods names no method")
     seed_list = seeds(options.seeds)
     device = _device(options.device)
-    cells = _planned(options, choices, seed_list, device)
+    cells, absent = _planned(options, choices, seed_list, device)
     if options.dry_run:
         for cell in cells:
-            print(f"{cell.name}: {cell.plan}")
-        return 0
-    return _run(options, cells)
+            print(f"{cell.name}: {foreseen(cell)}")
+    status = 0 if options.dry_run else _run(options, cells)
+    for reason in absent:
+        print(f"error: {reason}", file=sys.stderr)
+    return 1 if absent else status
 
 
 def _limit_threads(threads: int | None) -> None:
@@ -95,10 +98,11 @@ def _device(chosen: str) -> str:
 
 def _planned(
     options: argparse.Namespace, choices: list[Any], seed_list: list[int], device: str
-) -> list[Cell]:
+) -> tuple[list[Cell], list[str]]:
+    """Return the cells of every data set that can be prepared, and why others cannot."""
     from harness.data.cards import load_card
     from harness.data.prepare import prepare
-    from harness.planning import plan_cell
+    from harness.planning import plan_cells
     from harness.progress import Progress
 
     progress = Progress(shown=not options.quiet)
@@ -108,15 +112,16 @@ def _planned(
     if len({card.name for card in cards}) < len(cards):
         raise UsageError("two of the --datasets have the same name; give one of the cards another")
     cache = options.cache or default_cache()
-    cells = []
+    cells: list[Cell] = []
+    absent: list[str] = []
     for card in cards:
-        data = prepare(card, cache, progress)
-        cells += [
-            plan_cell(choice, data, seed, device, options.out, options.fresh)
-            for choice in choices
-            for seed in seed_list
-        ]
-    return cells
+        try:
+            data = prepare(card, cache, progress)
+        except DataError as error:  # the other data sets can still be run
+            absent.append(str(error))
+            continue
+        cells += plan_cells(choices, data, seed_list, device, options.out, options.fresh)
+    return cells, absent
 
 
 def _run(options: argparse.Namespace, cells: list[Cell]) -> int:
@@ -124,18 +129,19 @@ def _run(options: argparse.Namespace, cells: list[Cell]) -> int:
     from harness.files import explain_os_error
     from harness.leaderboard import terminal
     from harness.progress import Progress
-    from harness.runner import run_cells
+    from harness.runner import Outcome, run_cells
 
-    outcomes: dict[str, str] = dict(run_cells(cells, Progress(shown=not options.quiet)))
+    outcomes = dict(run_cells(cells, Progress(shown=not options.quiet)))
     for name in dict.fromkeys(cell.data.card.name for cell in cells):
         board = run_board(options.out, [cell for cell in cells if cell.data.card.name == name])
         print(terminal(board))
         try:
             print(f"markdown: {write_run_board(options.out, board)}\n")
         except OSError as error:
-            outcomes[f"{name}: the markdown page"] = "failed"
-            print(f"markdown: not written: {explain_os_error(error)}\n")
-    bad = {name: outcome for name, outcome in outcomes.items() if outcome not in ("ok", "kept")}
+            reason = f"not written: {explain_os_error(error)}"
+            outcomes[f"{name}: the markdown page"] = Outcome("failed", reason)
+            print(f"markdown: {reason}\n")
+    bad = {name: outcome for name, outcome in outcomes.items() if not outcome.is_good}
     for name, outcome in bad.items():
-        print(f"{outcome}: {name}")
+        print(f"{outcome.state}: {name}: {outcome.reason}")
     return 1 if bad else 0

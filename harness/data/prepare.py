@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from harness import source
 from harness.data.card import DatasetCard
 from harness.data.events import DEDUP, Events, in_time_order, keep_sampled_users, keep_users_with
 from harness.data.prepared import PreparedData, consecutive_repeats, content_hash
@@ -21,9 +22,6 @@ from harness.errors import DataError
 from harness.files import exclusive_lock, sha256_text
 from harness.histories import Histories
 from harness.progress import Progress
-
-#: raise this when the code of this folder changes what it makes of the same sources
-PREPARATION = 1
 
 _WAIT_S = 0.2
 
@@ -59,9 +57,14 @@ def prepare(
     return data
 
 
+def preparation() -> str:
+    """Return a digest of the code that prepares: other code prepares anew, in another folder."""
+    return source.digest(["harness.data", "harness.histories"])
+
+
 def prepared_folder(card: DatasetCard, cache: Path) -> Path:
     """Return where the prepared data set stands, or would stand."""
-    key = sha256_text(f"{card.data_hash} {PREPARATION}")[:16]
+    key = sha256_text(f"{card.data_hash} {preparation()}")[:16]
     return cache / f"{card.name}-{key}"
 
 
@@ -90,7 +93,7 @@ def _build_into(folder: Path, card: DatasetCard, progress: Progress) -> None:
         data = build(card, progress)
         _check_expected(card, data)
         building.mkdir(parents=True)
-        store(building, data, PREPARATION)
+        store(building, data, preparation())
         if folder.exists():
             folder.rename(former)
         building.rename(folder)

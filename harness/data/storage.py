@@ -29,13 +29,13 @@ MANIFEST = "manifest.json"
 _TABLES = ("items.parquet", "users.parquet", "events.parquet")
 
 
-def store(folder: Path, data: PreparedData, preparation: int) -> None:
+def store(folder: Path, data: PreparedData, preparation: str) -> None:
     """Write ``data`` into ``folder``, the manifest last.
 
     Args:
         folder: created where it does not exist.
         data: what to write.
-        preparation: the version of the preparing code.
+        preparation: a digest of the preparing code.
 
     Raises:
         OSError: the disk is full or not writable; no manifest is left then.

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import cells
-from harness.cells import CellInput, Validation, checked_scores, execute, plain_number, rank_users
+from harness.cells import CellInput, Validation, checked_scores, execute, rank_users
 from harness.environment import peak_memory_bytes, reset_peak_memory
 from harness.errors import MethodError
 from harness.histories import Histories
@@ -36,7 +36,7 @@ class Drawn(Method):
     dtype = np.float64
 
     def fit(self, data, context):
-        context.log(value=np.float32(0.5), many=np.arange(2))
+        context.log(value=np.float32(0.5))
 
     def score(self, histories, candidates):
         self.blocks = [*getattr(self, "blocks", []), histories]
@@ -242,7 +242,7 @@ def test_a_cell_from_seed_to_ranks(tmp_path):
     assert result.cost["device"] == "cpu"
     assert result.cost["fit_s"] >= 0
     assert result.report == {}
-    assert json.loads(log.read_text()) == {"value": 0.5, "many": [0, 1]}
+    assert json.loads(log.read_text()) == {"value": 0.5}
 
 
 def test_each_cell_is_seeded_anew(tmp_path):
@@ -256,10 +256,3 @@ def test_each_cell_is_seeded_anew(tmp_path):
         execute(_cell(method, seed), tmp_path, tmp_path / "log", Progress(shown=False))
         draws.append(method.draw)
     assert draws[0] == draws[1] != draws[2]
-
-
-def test_numbers_of_numpy_become_plain_and_nothing_else_does():
-    assert plain_number(np.float64(0.5)) == 0.5
-    assert plain_number(np.arange(2)) == [0, 1]
-    with pytest.raises(TypeError, match="cannot keep a set"):
-        plain_number({1})

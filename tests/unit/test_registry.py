@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from harness import registry
+from harness import registry, source
 from harness.errors import HarnessError, UsageError
 from harness.registry import MethodEntry, all_methods, load_method, method_modules, source_hash
 from tests.toys import method_source
@@ -169,9 +169,9 @@ def test_what_decides_a_rank_in_the_harness_counts(plugin, tmp_path, monkeypatch
     first = source_hash(entry)
     other = tmp_path / "ranking.py"
     other.write_text("changed = True")
-    real = registry._files_of
+    real = source.files_of
     monkeypatch.setattr(
-        registry, "_files_of",
+        source, "files_of",
         lambda module: [other] if module == "harness.ranking" else real(module),
     )  # fmt: skip
     assert source_hash(entry) != first
@@ -180,8 +180,8 @@ def test_what_decides_a_rank_in_the_harness_counts(plugin, tmp_path, monkeypatch
 def test_methods_of_this_project_follow_their_shared_modules(monkeypatch):
     entry = load_method("lir")
     seen = []
-    real = registry._files_of
-    monkeypatch.setattr(registry, "_files_of", lambda module: seen.append(module) or real(module))
+    real = source.files_of
+    monkeypatch.setattr(source, "files_of", lambda module: seen.append(module) or real(module))
     source_hash(entry)
     assert {"methods.lir", "methods._bm25", "methods._vector_cache"} <= set(seen)
     assert "methods.sasrec" not in seen

@@ -273,7 +273,7 @@ def test_other_sources_rules_or_code_get_another_folder(
     folders = [prepared_folder(load_card(tidy_card()), tmp_path)]
     folders.append(prepared_folder(load_card(tidy_card(minimum=4)), tmp_path))
     folders.append(prepared_folder(load_card(tidy_card(users=[])), tmp_path))
-    monkeypatch.setattr(preparing, "PREPARATION", 99)
+    monkeypatch.setattr(preparing, "preparation", lambda: "other code")
     folders.append(prepared_folder(load_card(tidy_card()), tmp_path))
     assert len(set(folders)) == 4
 
