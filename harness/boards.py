@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-from harness.files import canonical_json, write_text
+from harness.files import write_text
 from harness.leaderboard import Board, board, markdown, newest, read_records
 from harness.planning import Cell
 from harness.protocol import protocol_of
@@ -32,7 +31,7 @@ def run_board(out: Path, cells: Sequence[Cell]) -> Board:
     rules = protocol_of(dataclasses.asdict(data.card.protocol))
     records = [
         record
-        for _, record in read_records(out / data.card.name)
+        for _, record in read_records(out / data.card.name, damaged="left out")
         if record.dataset["split_hash"] == current and record.protocol == rules
     ]
     return board(data.card.name, newest(_as_planned(records, cells)))
@@ -46,21 +45,12 @@ def write_run_board(out: Path, arranged: Board) -> Path:
 
 
 def _as_planned(records: Iterable[Record], cells: Sequence[Cell]) -> list[Record]:
-    """Leave out, of the rows of this run, what was made with other settings, code or device."""
-    planned = {cell.label: cell for cell in cells}
+    """Leave out, of the rows of this run, all that is not this run's version of them."""
+    rows = {cell.label: cell.row_id for cell in cells}
+    runs = {(cell.label, cell.seed): cell.run_id for cell in cells}
     return [
         record
         for record in records
-        if record.label not in planned or _same_version(record, planned[record.label])
+        if rows.get(record.label, record.row_id) == record.row_id
+        and runs.get((record.label, record.seed), record.run_id) == record.run_id
     ]
-
-
-def _same_version(record: Record, cell: Cell) -> bool:
-    def text(settings: Any) -> str:
-        return canonical_json(settings)  # a tuple is read back as a list
-
-    return (
-        record.code["source"] == cell.source
-        and text(record.method["settings"]) == text(dataclasses.asdict(cell.settings))
-        and record.cost.get("device", cell.device) == cell.device  # a failed cell has no cost
-    )

@@ -7,6 +7,7 @@ no formatting with ``metrics``, ``records`` or ``leaderboard``, so that a mistak
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import re
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 GATES = ("popularity", "lir")
+BOUNDS = ("optimistic", "pessimistic", "expected")
 METRIC_COLUMNS = ("NDCG@10", "Recall@1", "Recall@10", "MRR")
 
 
@@ -34,7 +36,8 @@ def check_board(page: Path, records_folder: Path) -> list[str]:
     for path in sorted(records_folder.glob("*/record.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            faults += [f"{path}: {fault}" for fault in check_record(path.parent, record)]
+            found = [*check_record(path.parent, record), *_check_published(path.parent, record)]
+            faults += [f"{path}: {fault}" for fault in found]
             rows.setdefault(record["method"]["label"], []).append(record)
         except Exception as error:  # damage surfaces as almost any error of json, zipfile and zlib
             faults.append(f"{path}: cannot be checked: {type(error).__name__}: {error}")
@@ -57,7 +60,7 @@ def check_board(page: Path, records_folder: Path) -> list[str]:
 
 
 def check_record(folder: Path, record: dict[str, Any]) -> list[str]:
-    """Return what is wrong with one record (as read from its JSON) and the ranks beside it.
+    """Return what is wrong with one record (as read from its JSON) and the files beside it.
 
     Adds the recomputed means to ``record``. Raises whatever damage makes Python raise.
     """
@@ -68,7 +71,9 @@ def check_record(folder: Path, record: dict[str, Any]) -> list[str]:
         return [f"{len(stored)} rank files beside the record instead of one"]
     with np.load(stored[0], allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    faults = []
+    faults = _check_fit_log(folder, record)
+    if _hash({"row": record["row_id"], "seed": record["seed"]}) != record["run_id"]:
+        faults.append("row id and seed do not give the run id that the record states")
     if _digest(arrays) != record["ranks_sha256"]:
         faults.append("the ranks do not have the sha256 that the record states")
     low, high = arrays["optimistic"].tolist(), arrays["pessimistic"].tolist()
@@ -77,9 +82,11 @@ def check_record(folder: Path, record: dict[str, Any]) -> list[str]:
         faults.append(f"the ranks do not cover {users} users once each")
     if any(not (1 <= a <= b <= items or a == b == 0) for a, b in zip(low, high, strict=False)):
         faults.append(f"a rank is not within 1 to {items}, or the bounds are crossed")
+    if faults:
+        return faults
     record["recomputed"] = recomputed = _means(low, high)
     for metric in METRIC_COLUMNS:
-        for bound in ("optimistic", "pessimistic"):
+        for bound in BOUNDS:
             stated = record["metrics"][metric][bound]
             if not math.isclose(stated, recomputed[metric, bound], rel_tol=0, abs_tol=1e-12):
                 faults.append(
@@ -92,6 +99,34 @@ def check_record(folder: Path, record: dict[str, Any]) -> list[str]:
             f"{recomputed['tied', '']}"
         )
     return faults
+
+
+def _check_published(folder: Path, record: dict[str, Any]) -> list[str]:
+    """Return what is wrong with the parts that only published records have."""
+    parts = {
+        key: value for key, value in record.items() if key not in ("record_sha256", "recomputed")
+    }
+    if _hash(parts) != record["record_sha256"]:
+        return ["a part of the record was changed: it does not have the sha256 that it states"]
+    if not record["origin"]:
+        return ["the record does not say which settings its row comes from"]
+    strange = {path.name for path in folder.iterdir()} - {"record.json", "fit.jsonl"}
+    strange = {name for name in strange if not name.startswith("ranks-")}
+    return [f"a file that is no part of the record: {name}" for name in sorted(strange)]
+
+
+def _check_fit_log(folder: Path, record: dict[str, Any]) -> list[str]:
+    path, stated = folder / "fit.jsonl", record["fit_log_sha256"]
+    if not path.is_file():
+        return [] if stated is None else ["the fit log is missing"]
+    if hashlib.sha256(path.read_bytes()).hexdigest() != stated:
+        return ["the fit log does not have the sha256 that the record states"]
+    return []
+
+
+def _hash(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def _digest(arrays: dict[str, Any]) -> str:
@@ -114,8 +149,28 @@ def _means(low: list[int], high: list[int]) -> dict[tuple[str, str], float]:
         result["Recall@1", bound] = found.count(1) / n
         result["Recall@10", bound] = len(ten) / n
         result["MRR", bound] = math.fsum(1 / rank for rank in found) / n
+    result |= _expected_means(low, high)
     result["tied", ""] = sum(a != b for a, b in zip(low, high, strict=True)) / len(low)
     return result
+
+
+def _expected_means(low: list[int], high: list[int]) -> dict[tuple[str, str], float]:
+    """Return the means where a tied target is as likely to stand at each rank of its tie."""
+    ndcg, first, ten, reciprocal = [], [], [], []
+    harmonic = [0.0, *itertools.accumulate(1 / rank for rank in range(1, max(high) + 1))]
+    for a, b in zip(low, high, strict=True):
+        if a == 0:
+            continue
+        size, within = b - a + 1, range(a, min(b, 10) + 1)
+        ndcg.append(math.fsum(math.log(2) / math.log(rank + 1) for rank in within) / size)
+        first.append((1 in within) / size)
+        ten.append(len(within) / size)
+        reciprocal.append((harmonic[b] - harmonic[a - 1]) / size)
+    columns = (ndcg, first, ten, reciprocal)
+    return {
+        (metric, "expected"): math.fsum(values) / len(low)
+        for metric, values in zip(METRIC_COLUMNS, columns, strict=True)
+    }
 
 
 # ---- the page ------------------------------------------------------------------------------------
@@ -129,10 +184,16 @@ def _check_page(page: Path, rows: dict[str, list[dict[str, Any]]]) -> list[str]:
         return ["two rows of the table have the same name"]
     for group in rows.values():
         group.sort(key=lambda record: int(record["seed"]))
-    faults = [f"row {label!r} has no record" for label in printed if label not in rows]
+    faults = [
+        f"the baseline {gate} is missing, so no row can be judged"
+        for gate in GATES
+        if gate not in rows
+    ]
+    faults += [f"row {label!r} has no record" for label in printed if label not in rows]
     faults += [f"row {label!r} is missing" for label in rows if label not in printed]
     if faults:
         return faults
+    faults = _check_rows(text, rows)
     expected = _expected_rows(rows)
     for label, cells in printed.items():
         for column, value in expected[label].items():
@@ -149,6 +210,23 @@ def _check_page(page: Path, rows: dict[str, list[dict[str, Any]]]) -> list[str]:
         faults.append(f"records of different splits share the page: {sorted(hashes)}")
     elif f"`{next(iter(hashes))}`" not in text:
         faults.append("the split hash on the page is not that of its records")
+    return faults
+
+
+def _check_rows(text: str, rows: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Check what seeds of a row must share, and the note of rows that nobody can make again."""
+    faults = []
+    for label, group in rows.items():
+        if len({record["row_id"] for record in group}) != 1:
+            faults.append(f"row {label!r} mixes seeds of different code, settings or device")
+        if len({record["seed"] for record in group}) != len(group):
+            faults.append(f"row {label!r} has a seed twice")
+        dirty = any(
+            record["code"]["dirty"] is not False or not record["code"]["commit"] for record in group
+        )
+        (note,) = (line for line in text.splitlines() if line.startswith(f"- `{label}`: "))
+        if dirty != ("Made with uncommitted code." in note):
+            faults.append(f"the note of row {label!r} is wrong about uncommitted code")
     return faults
 
 

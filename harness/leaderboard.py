@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from tabulate import tabulate
 
@@ -19,7 +19,11 @@ from harness.protocol import GATE
 from harness.records import RECORD_FILE, Record, read_record
 
 NOT_LEARNT = "†"
+UNCOMMITTED = "Made with uncommitted code."
 DIGITS = 4
+
+Stored = tuple[Path, Record]
+"""A record and the folder that holds it."""
 
 
 @dataclass(frozen=True)
@@ -70,24 +74,53 @@ class Board:
         values = [round(row.value(metric, bound), DIGITS) for row in self.rows if not row.failure]
         return max(values, default=None)
 
+    @property
+    def not_judged(self) -> str | None:
+        """Why no row can be marked: a baseline of the gate has no numbers. None where all have."""
+        failed = {row.label: row.failure is not None for row in self.rows}
+        reasons = [f"{gate} is missing" for gate in GATE if gate not in failed]
+        reasons += [f"{gate} has failed" for gate in GATE if failed.get(gate)]
+        return "not judged: " + ", ".join(reasons) if reasons else None
+
     def not_shown_to_learn(self, row: Row) -> bool:
         """Tell whether a row stays at or below a baseline of the gate (pessimistic NDCG@10)."""
-        if row.failure or row.label in GATE:
+        if row.failure or row.label in GATE or self.not_judged:
             return False
-        gates = [gate for gate in self.rows if gate.label in GATE and not gate.failure]
+        gates = [gate for gate in self.rows if gate.label in GATE]
         own = row.value(SELECTION_METRIC.name, "pessimistic")
         return any(own <= gate.value(SELECTION_METRIC.name, "pessimistic") for gate in gates)
 
 
-def read_records(folder: Path) -> list[tuple[Path, Record]]:
-    """Return every readable record below a folder with its path; damaged ones are left out."""
+def read_records(folder: Path, damaged: Literal["left out", "refused"]) -> list[Stored]:
+    """Return every record below a folder with the folder that holds it.
+
+    Raises:
+        DataError: a record that cannot be read, where these are refused.
+    """
     found = []
     for path in sorted(folder.rglob(RECORD_FILE)):
         try:
-            found.append((path, read_record(path)))
+            found.append((path.parent, read_record(path)))
         except DataError:
-            continue  # `finished_record` in planning finds it unfinished: the cell runs again
+            if damaged == "refused":
+                raise
+            # otherwise `finished_record` in planning finds it unfinished: the cell runs again
     return found
+
+
+def finished_rows(dataset: str, found: Iterable[Stored]) -> dict[str, list[Stored]]:
+    """Return row -> the finished cells of one data set that a board shows in it, by seed.
+
+    Raises:
+        DataError: records that do not share the split or the protocol.
+    """
+    finished = [(folder, record) for folder, record in found if record.status == "ok"]
+    folders = {id(record): folder for folder, record in finished}
+    arranged = board(dataset, newest(record for _, record in finished))
+    return {
+        row.label: [(folders[id(record)], record) for record in row.records]
+        for row in arranged.rows
+    }
 
 
 def newest(records: Iterable[Record]) -> list[Record]:
@@ -105,27 +138,19 @@ def board(dataset: str, records: Iterable[Record]) -> Board:
         DataError: records that do not share the split or the protocol.
     """
     mine = [record for record in records if record.dataset["name"] == dataset]
-    _check_comparable(mine)
     rows: dict[str, list[Record]] = {}
     for record in sorted(mine, key=lambda record: (record.label, record.seed)):
         rows.setdefault(record.label, []).append(record)
-    arranged = [Row(label, _same_code(group)) for label, group in rows.items()]
+    arranged = [Row(label, _same_version(group)) for label, group in rows.items()]
+    _check_comparable([record for row in arranged for record in row.records])
     arranged.sort(key=_order)
     return Board(dataset, tuple(arranged))
 
 
-def _same_code(group: Sequence[Record]) -> tuple[Record, ...]:
-    """Keep the seeds that share settings and code with the record finished last."""
+def _same_version(group: Sequence[Record]) -> tuple[Record, ...]:
+    """Keep the seeds that share code, settings and all else with the record finished last."""
     last = max(group, key=lambda record: record.finished_at)
-
-    def identity(record: Record) -> tuple[Any, ...]:
-        return (record.method["settings"], record.code["source"], record.cost.get("device"))
-
-    return tuple(
-        record
-        for record in group
-        if record.status != "ok" or last.status != "ok" or identity(record) == identity(last)
-    )
+    return tuple(record for record in group if record.row_id == last.row_id)
 
 
 def _order(row: Row) -> tuple[float, str]:
@@ -241,6 +266,8 @@ def _legend(board_: Board) -> list[str]:
         "tie. In markdown the best optimistic value is bold, the best pessimistic underlined.",
         "Tied: share of users whose target shares its score with another item.",
     ]
+    if board_.not_judged:
+        lines.append(board_.not_judged)
     if any(board_.not_shown_to_learn(row) for row in board_.rows):
         lines.append(
             f"{NOT_LEARNT} not above both {' and '.join(GATE)} in pessimistic "
@@ -261,6 +288,8 @@ def _note(row: Row) -> str:
     parts = [method["title"] + ".", method["paper"] + "."]
     if row.first.report.get("note"):
         parts.append(str(row.first.report["note"]).rstrip(".") + ".")
+    if any(record.is_dirty for record in row.records):
+        parts.append(UNCOMMITTED)
     if given:
         parts.append("Settings: " + ", ".join(given) + ".")
     return " ".join(parts)

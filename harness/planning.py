@@ -9,24 +9,43 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness import environment
+from harness import environment, registry
+from harness.data.card import DatasetCard
 from harness.data.prepared import PreparedData
 from harness.errors import DataError, UsageError, did_you_mean
+from harness.files import exclusive_lock
 from harness.method import Input, Method
-from harness.protocol import BASELINES, protocol_of, run_id
-from harness.records import RECORD_FILE, Record, read_record, verified_ranks
-from harness.registry import MethodEntry, load_method, source_hash
+from harness.protocol import BASELINES, protocol_of, row_id, run_id
+from harness.records import (
+    RECORD_FILE,
+    Record,
+    read_record,
+    verified_fit_log,
+    verified_ranks,
+)
+from harness.registry import MethodEntry, check_preset, load_method, source_hash
 from harness.settings import Layer, parse_assignment, resolve
 from harness.splits import split_hash
+
+LOCK_FILE = ".lock"
 
 
 @dataclass(frozen=True)
 class MethodChoice:
-    """A method as named on the command line: ``NAME`` or ``NAME:PRESET``, with ``--set`` values."""
+    """A method as named on the command line: ``NAME`` or ``NAME:PRESET``, with ``--set`` values.
+
+    Attributes:
+        entry: the method.
+        preset: None where none is named.
+        assigned: setting -> text given by ``--set``.
+        code: version, commit and dirtiness of the code as the method was loaded from it: by the
+            end of a long run the checkout may be another.
+    """
 
     entry: MethodEntry
     preset: str | None
     assigned: Mapping[str, str] = field(default_factory=dict)
+    code: Mapping[str, Any] = field(default_factory=environment.code_state)
 
     @property
     def name(self) -> str:
@@ -47,6 +66,7 @@ class Cell:
         seed: the cell's seed.
         device: "cpu" or "cuda".
         source: digest of the method's code as it was planned.
+        row_id: see `harness.protocol.row_id`.
         run_id: see `harness.protocol.run_id`.
         folder: where its record goes.
         obstacle: why it cannot run at all, or None.
@@ -63,6 +83,7 @@ class Cell:
     seed: int
     device: str
     source: str
+    row_id: str
     run_id: str
     folder: Path
     obstacle: str | None
@@ -84,6 +105,9 @@ class Cell:
 def choose_methods(names: Sequence[str], assignments: Sequence[str]) -> list[MethodChoice]:
     """Return the methods named and the baselines that join every board, in that order.
 
+    A baseline that ``--set`` changes joins twice, changed and untouched: the untouched one is what
+    every board is judged by.
+
     Raises:
         UsageError: an unknown method, preset or setting, or ``--set`` for a method not named.
     """
@@ -91,31 +115,25 @@ def choose_methods(names: Sequence[str], assignments: Sequence[str]) -> list[Met
     for text in assignments:
         method, setting, value = parse_assignment(text)
         assigned.setdefault(method, {})[setting] = value
-    chosen: dict[str, MethodChoice] = {}
-    for name in [*names, *BASELINES]:
+    code = environment.code_state()
+    choices: list[MethodChoice] = []
+    for name in dict.fromkeys([*names, *BASELINES]):
         base, _, preset = name.partition(":")
         entry = load_method(base)
-        _check_preset(entry, preset)
-        choice = MethodChoice(entry, preset or None, assigned.get(base, {}))
-        chosen.setdefault(choice.name, choice)
-    methods = {choice.entry.name for choice in chosen.values()}
+        check_preset(entry, preset)
+        choices.append(MethodChoice(entry, preset or None, assigned.get(base, {}), code))
+        if name in BASELINES and base in assigned:
+            choices.append(MethodChoice(entry, None, {}, code))
+    methods = {choice.entry.name for choice in choices}
     for method in assigned:
         if method not in methods:
             raise UsageError(
                 f"--set names the method {method!r}, which is not part of this run: "
                 f"{did_you_mean(method, methods)}"
             )
-    for choice in chosen.values():  # settings are checked before anything is prepared or trained
+    for choice in choices:  # settings are checked before anything is prepared or trained
         _resolve(choice, {})
-    return list(chosen.values())
-
-
-def _check_preset(entry: MethodEntry, preset: str) -> None:
-    presets = entry.method.card.presets
-    if preset and preset not in presets:
-        raise UsageError(
-            f"method {entry.name!r} has no preset {preset!r}: {did_you_mean(preset, presets)}"
-        )
+    return choices
 
 
 def _resolve(
@@ -139,14 +157,32 @@ def _resolve(
     return settings, origins, changed
 
 
+def plan_cells(
+    choices: Sequence[MethodChoice], data: PreparedData, seeds: Sequence[int], device: str,
+    out: Path, fresh: bool,
+) -> list[Cell]:  # fmt: skip
+    """Plan the cells of one data set, each once: ``--set`` may repeat a value that holds anyway.
+
+    Raises:
+        UsageError: the data set's card names a method or a setting that does not exist.
+    """
+    cells: dict[tuple[str, int], Cell] = {}
+    for choice in choices:
+        for seed in seeds:
+            cell = plan_cell(choice, data, seed, device, out, fresh)
+            cells.setdefault((cell.label, seed), cell)
+    return list(cells.values())
+
+
 def plan_cell(
     choice: MethodChoice, data: PreparedData, seed: int, device: str, out: Path, fresh: bool
 ) -> Cell:
     """Decide what is to become of one cell.
 
     Raises:
-        UsageError: the data set's card gives a setting that the method does not have.
+        UsageError: the data set's card names a method or a setting that does not exist.
     """
+    _check_card(data.card)
     settings, origins, changed = _resolve(
         choice, data.card.method_settings.get(choice.entry.name, {})
     )
@@ -154,26 +190,35 @@ def plan_cell(
     label = choice.name
     if changed:
         label += " (" + ", ".join(f"{name}={changed[name]}" for name in sorted(changed)) + ")"
-    identity = run_id(
+    row = row_id(
         method=choice.entry.name,
         settings=dataclasses.asdict(settings),
         inputs=sorted(choice.entry.method.card.inputs),
         split_hash=split_hash(data.content_hash),
         protocol=protocol_of(dataclasses.asdict(data.card.protocol)),
         verb=data.card.verb,
-        seed=seed,
         device=device,
         threads=environment.numeric_threads(),
         source=source,
     )
-    row = choice.name.replace(":", "-")
-    folder = out / data.card.name / row / f"seed{seed}-{identity[:12]}"
+    identity = run_id(row, seed)
+    folder = out / data.card.name / choice.name.replace(":", "-") / f"seed{seed}-{identity[:12]}"
     obstacle = _obstacle(choice.entry.method, data)
     finished = finished_record(folder, identity)
     return Cell(
-        choice, settings, origins, label, data, seed, device, source, identity, folder, obstacle,
-        finished, fresh, _plan(obstacle, folder, finished, fresh),
+        choice, settings, origins, label, data, seed, device, source, row, identity, folder,
+        obstacle, finished, fresh, _plan(obstacle, folder, finished, fresh),
     )  # fmt: skip
+
+
+def _check_card(card: DatasetCard) -> None:
+    known = registry.method_modules()
+    for name in card.method_settings:
+        if name not in known:
+            raise UsageError(
+                f"the card of {card.name} has settings for {name!r}, which is no method: "
+                f"{did_you_mean(name, known)}"
+            )
 
 
 @cache
@@ -191,12 +236,16 @@ def _obstacle(method: type[Method], data: PreparedData) -> str | None:
 
 
 def finished_record(folder: Path, identity: str) -> Record | None:
-    """Return the record of a finished run of this very cell, None where it or its ranks are not."""
+    """Return the record of a finished run of this very cell.
+
+    None where the record, its ranks or its fit log are missing or damaged.
+    """
     try:
         record = read_record(folder / RECORD_FILE)
         if record.status != "ok" or record.run_id != identity:
             return None
         verified_ranks(folder, record)
+        verified_fit_log(folder, record)
     except DataError:
         return None
     return record
@@ -214,3 +263,16 @@ def _plan(obstacle: str | None, folder: Path, finished: Record | None, fresh: bo
     if folder.exists():
         return "run: an earlier run was interrupted"
     return "run: no record yet"
+
+
+def foreseen(cell: Cell) -> str:
+    """Return a cell's plan, or that another process is running it just now (for ``--dry-run``).
+
+    A real run asks by taking the lock itself: asking before could be in another run's way.
+    """
+    lock = cell.folder / LOCK_FILE
+    if lock.is_file():
+        with exclusive_lock(lock) as free:
+            if not free:
+                return "running in another process"
+    return cell.plan

@@ -47,6 +47,10 @@ class Progress:
         if self.shown:
             tqdm.write(text, file=sys.stderr)
 
+    def warn(self, text: str) -> None:
+        """Print one line as `say` does, also where nothing else is shown: why something failed."""
+        tqdm.write(text, file=sys.stderr)
+
 
 class SilentBar:
     """A bar that shows nothing."""

@@ -1,4 +1,4 @@
-"""The rules under which every method of a board is compared, and the hash of a run."""
+"""The rules under which every method of a board is compared, and the digests of rows and runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def protocol_of(data_protocol: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def run_id(
+def row_id(
     *,
     method: str,
     settings: Mapping[str, Any],
@@ -36,12 +36,13 @@ def run_id(
     split_hash: str,
     protocol: Mapping[str, Any],
     verb: str,
-    seed: int,
     device: str,
     threads: int,
     source: str,
 ) -> str:
-    """Return the digest of all that determines a cell's ranks.
+    """Return the digest of all that determines a cell's ranks, its seed excepted.
+
+    Seeds form one row of a board only where they share it.
 
     The number of threads is part of it, for sums round in another order with another number.
     Package versions are recorded but not part of it: an upgrade does not retrain a board by
@@ -56,10 +57,14 @@ def run_id(
                 "split": split_hash,
                 "protocol": protocol,
                 "verb": verb,
-                "seed": seed,
                 "device": device,
                 "threads": threads,
                 "source": source,
             }
         )
     )
+
+
+def run_id(row: str, seed: int) -> str:
+    """Return the digest of all that determines a cell's ranks: its `row_id` and its seed."""
+    return sha256_text(canonical_json({"row": row, "seed": seed}))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -34,7 +35,8 @@ class Record:
     """One cell: a method with its settings, on a data set, with a seed, and what came of it.
 
     Attributes:
-        run_id: digest of all that determines the result.
+        run_id: digest of all that determines the result (see `harness.protocol.run_id`).
+        row_id: the same without the seed; the seeds of one row of a board share it.
         status: "ok", "failed" or "skipped".
         reason: why a cell failed or was skipped.
         method: name, preset, label, title, paper, inputs, settings, origins, overrides.
@@ -49,9 +51,13 @@ class Record:
         code: version, commit, dirty, source hash, package versions.
         machine: processor, cores, system.
         finished_at: UTC, ISO 8601.
+        fit_log_sha256: digest of the fit log's bytes, None where there is none.
+        origin: in a published record, tells apart local models whose paths end alike.
+        record_sha256: in a published record, the digest of all its other parts.
     """
 
     run_id: str
+    row_id: str
     status: Status
     method: Mapping[str, Any]
     dataset: Mapping[str, Any]
@@ -66,6 +72,9 @@ class Record:
     ranks_sha256: str | None = None
     cost: Mapping[str, Any] = field(default_factory=dict)
     report: Mapping[str, Any] = field(default_factory=dict)
+    fit_log_sha256: str | None = None
+    origin: str | None = None
+    record_sha256: str | None = None
     format: int = FORMAT
 
     @property
@@ -77,6 +86,11 @@ class Record:
     def label(self) -> str:
         """The row this record belongs to: method, preset and settings given by hand."""
         return str(self.method["label"])
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether the code is not known to be that of a commit, so nobody else can have it."""
+        return self.code["dirty"] is not False or not self.code["commit"]
 
 
 def ranks_digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
@@ -145,7 +159,7 @@ _FACTS = {
     "method": ("name", "label", "title", "paper", "inputs", "settings", "origins"),
     "dataset": ("name", "title", "split_hash", "n_users", "n_items", "n_events"),
     "protocol": ("split", "dedup", "candidates", "history_masked", "selection"),
-    "code": ("source", "dirty"),
+    "code": ("source", "commit", "dirty"),
     "cost": (),
     "report": (),
 }
@@ -163,6 +177,7 @@ def _check_complete(record: Record) -> None:
             raise TypeError(f"{part} is {value!r}")
         for name in names:
             value[name]
+    _check_printed(record)
     if record.status not in typing.get_args(Status):
         raise TypeError(f"status is {record.status!r}")
     if record.status == "ok":
@@ -170,6 +185,24 @@ def _check_complete(record: Record) -> None:
             for bound in BOUNDS:
                 float(record.metrics[metric.name][bound])
         float(record.tie_rate)  # type: ignore[arg-type]
+
+
+def _check_printed(record: Record) -> None:
+    """Check what a leaderboard prints as it stands.
+
+    Raises:
+        TypeError: a cost that is no number, or a note that would break the page.
+    """
+    for name, value in record.cost.items():
+        if name == "device":
+            continue
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise TypeError(f"cost {name} is {value!r}, not a number")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise TypeError(f"cost {name} is {value!r}")
+    note = record.report.get("note")
+    if note is not None and not (isinstance(note, str) and note.isprintable() and "|" not in note):
+        raise TypeError(f"note is {note!r}, not one line without |")
 
 
 def read_ranks(path: Path) -> dict[str, NDArray[np.generic]]:
@@ -202,3 +235,23 @@ def verified_ranks(folder: Path, record: Record) -> dict[str, NDArray[np.generic
             "the ranks were changed after the run"
         )
     return arrays
+
+
+def verified_fit_log(folder: Path, record: Record) -> str | None:
+    """Read the fit log beside a record and compare its digest with it; None where there is none.
+
+    Raises:
+        DataError: missing, unreadable, or not the log that the record speaks of.
+    """
+    if record.fit_log_sha256 is None:
+        return None
+    path = folder / FIT_LOG_FILE
+    try:
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() == record.fit_log_sha256:
+            return content.decode("utf-8")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}; run the cell again") from error
+    except ValueError as error:
+        raise DataError(f"{path}: not UTF-8; run the cell again") from error
+    raise DataError(f"{path}: the fit log was changed after the run; run the cell again")

@@ -3,88 +3,120 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import traceback
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 from harness import environment
 from harness.cells import CellInput, CellResult, execute
 from harness.data.prepared import PreparedData
 from harness.errors import HarnessError
-from harness.files import exclusive_lock, explain_os_error, write_text
+from harness.files import exclusive_lock, explain_os_error, sha256_file, write_text
 from harness.metrics import summary, tie_rate
-from harness.planning import Cell, finished_record
+from harness.planning import LOCK_FILE, Cell, finished_record
 from harness.progress import Progress
 from harness.protocol import protocol_of
 from harness.records import FIT_LOG_FILE, Record, Status, rank_arrays, ranks_digest, write_record
 from harness.splits import Split, leave_one_out, split_hash
 
-Outcome = Literal["ok", "kept", "failed", "skipped"]
 TRACEBACK_FILE = "traceback.txt"
+
+
+class Outcome(NamedTuple):
+    """What became of a cell: "kept" is a finished one found again; a reason for bad ends."""
+
+    state: Literal["ok", "kept", "failed", "skipped"]
+    reason: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the cell has a finished record of this very run."""
+        return self.state in ("ok", "kept")
 
 
 def run_cells(cells: Iterable[Cell], progress: Progress) -> dict[str, Outcome]:
     """Run every cell that needs it; return cell name -> outcome.
 
-    "kept" is a finished cell found again. Ctrl-C ends the run at once and passes through:
-    finished cells keep their records, the one in progress leaves none.
+    Failures and skips are told on standard error, also where ``progress`` is silent. Ctrl-C ends
+    the run at once and passes through: finished cells keep their records, the one in progress
+    leaves none.
     """
-    return {cell.name: _run_cell(cell, progress) for cell in cells}
+    outcomes = {}
+    for cell in cells:
+        outcomes[cell.name] = outcome = _run_cell(cell, progress)
+        if not outcome.is_good:
+            progress.warn(f"{cell.name}: {outcome.state}: {outcome.reason}")
+    return outcomes
 
 
 def _run_cell(cell: Cell, progress: Progress) -> Outcome:
     if cell.kept:
         progress.say(f"{cell.name}: {cell.plan}")
-        return "kept"
+        return Outcome("kept")
     try:
-        with exclusive_lock(cell.folder / ".lock") as mine:
+        with exclusive_lock(cell.folder / LOCK_FILE) as mine:
             if not mine:
-                progress.say(f"{cell.name}: failed: another process is running this cell")
-                return "failed"
+                return Outcome("failed", "another process is running this cell")
             return _run_locked(cell, progress)
     except OSError as error:
-        progress.say(f"{cell.name}: failed: its record cannot be written: {_explain(error)}")
-        return "failed"
+        return Outcome("failed", f"its record cannot be written: {_explain(error)}")
 
 
 def _run_locked(cell: Cell, progress: Progress) -> Outcome:
     if not cell.fresh and finished_record(cell.folder, cell.run_id) is not None:
         progress.say(f"{cell.name}: kept: another process has finished it meanwhile")
-        return "kept"
+        return Outcome("kept")
     if cell.obstacle is not None:
         if cell.finished is None:
             write_record(cell.folder, _record(cell, "skipped", reason=cell.obstacle), None)
-        progress.say(f"{cell.name}: skipped: {cell.obstacle}")
-        return "skipped"
+        return Outcome("skipped", cell.obstacle)
     progress.say(f"{cell.name}: {cell.plan}")
     try:
         _run_and_record(cell, progress.prefixed(f"{cell.data.card.name} / {cell.label}"))
     except (Exception, SystemExit) as error:  # a library's sys.exit must not end the others either
-        _note_failure(cell, error, progress)
-        return "failed"
+        return Outcome("failed", _note_failure(cell, error))
     (cell.folder / TRACEBACK_FILE).unlink(missing_ok=True)
-    return "ok"
+    return Outcome("ok")
 
 
 def _run_and_record(cell: Cell, progress: Progress) -> None:
-    work_dir = cell.folder / "work"
-    work_dir.mkdir(parents=True, exist_ok=True)
+    work_dir = _empty_folder(cell.folder / "work")
     log_path = cell.folder / f"{FIT_LOG_FILE}.part"
     split = leave_one_out(cell.data.sequences)
     result = execute(_cell_input(cell, split), work_dir, log_path, progress)
     arrays = rank_arrays(split.test_histories.users, result.ranks)
     record = _record(cell, "ok", result=result, ranks_sha256=ranks_digest(arrays))
+    record = dataclasses.replace(record, fit_log_sha256=sha256_file(log_path))
     write_record(cell.folder, record, arrays)
+    # stopped between the two, the cell is unfinished: the log is not the one the record states
     log_path.replace(cell.folder / FIT_LOG_FILE)
 
 
-def _note_failure(cell: Cell, error: BaseException, progress: Progress) -> None:
+def _empty_folder(folder: Path) -> Path:
+    """Make a folder without what an earlier run left in it.
+
+    No method resumes yet. One that does must tell its own checkpoints from those of a run that
+    failed or that ``--fresh`` replaces, before this may keep them.
+    """
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _note_failure(cell: Cell, error: BaseException) -> str:
+    """Leave record and traceback of a failed cell; return the reason for the terminal."""
     reason = _explain(error)
-    progress.say(f"{cell.name}: failed: {reason} (see {TRACEBACK_FILE} in {cell.folder})")
     if cell.finished is None:  # after a failed --fresh the former record still stands
         write_record(cell.folder, _record(cell, "failed", reason=reason), None)
     write_text(cell.folder / TRACEBACK_FILE, "".join(traceback.format_exception(error)))
+    told = f"{reason} (see {cell.folder / TRACEBACK_FILE})"
+    if cell.finished is not None:
+        told += f"; the board keeps the record finished {cell.finished.finished_at}"
+    return told
 
 
 def _explain(error: BaseException) -> str:
@@ -120,6 +152,7 @@ def _record(
     ranks = None if result is None else result.ranks
     return Record(
         run_id=cell.run_id,
+        row_id=cell.row_id,
         status=status,
         reason=reason,
         method=_method_facts(cell),
@@ -132,7 +165,7 @@ def _record(
         cost={} if result is None else {**result.cost, "threads": environment.numeric_threads()},
         report={} if result is None else result.report,
         code={
-            **environment.code_state(),
+            **cell.choice.code,
             "source": cell.source,
             "packages": environment.package_versions(),
         },

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from harness.files import sha256_text
 from harness.metrics import summary, tie_rate
-from harness.protocol import protocol_of
+from harness.protocol import protocol_of, run_id
 from harness.ranking import TargetRanks
 from harness.records import Record, rank_arrays, ranks_digest
 
@@ -19,7 +20,8 @@ def made_record(
     label: str = "toy", seed: int = 0, optimistic: Sequence[int] = (1, 2, 30),
     pessimistic: Sequence[int] | None = None, *, finished_at: str = "2026-01-01T00:00:00",
     status: str = "ok", n_items: int = 100, split_hash: str = "5" * 64, source: str = "code",
-    cost: dict[str, Any] | None = None, settings: dict[str, Any] | None = None, **more: Any,
+    cost: dict[str, Any] | None = None, settings: dict[str, Any] | None = None,
+    row: str | None = None, **more: Any,
 ) -> tuple[Record, dict[str, Any]]:  # fmt: skip
     """Return a record with these ranks, and the arrays of its ranks file."""
     low = np.array(optimistic, np.int32)
@@ -27,8 +29,11 @@ def made_record(
     users = np.arange(len(low), dtype=np.int64)
     arrays = rank_arrays(users, TargetRanks(low, high, np.zeros((len(low), 10), np.int32)))
     ok = status == "ok"
+    device = (cost or {}).get("device")
+    row = row or sha256_text(repr((label, source, settings, device, split_hash)))
     record = Record(
-        run_id=f"{label} {seed} {source}",
+        run_id=run_id(row, seed),
+        row_id=row,
         status=status,  # type: ignore[arg-type]
         reason=None if ok else "no luck",
         method={
@@ -42,7 +47,7 @@ def made_record(
         },
         protocol=protocol_of(RULES),
         seed=seed,
-        code={"source": source, "dirty": False},
+        code={"source": source, "commit": "c0ffee", "dirty": False},
         machine={},
         finished_at=finished_at,
         metrics=summary(low, high) if ok else {},

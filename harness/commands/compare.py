@@ -72,26 +72,20 @@ def _comparison(folder: Path, dataset: str, first: str, second: str) -> str:
 
 
 def _cells_of(folder: Path, label: str) -> Found:
-    """Return seed -> newest finished record of a row.
+    """Return seed -> finished cell, of the seeds that a board would show in a row.
 
     Raises:
         UsageError: the run folder has no such row.
     """
-    from harness.leaderboard import newest, read_records
+    from harness.leaderboard import finished_rows, read_records
 
-    found = [
-        (path.parent, record) for path, record in read_records(folder) if record.status == "ok"
-    ]
-    kept = {id(record) for record in newest(record for _, record in found)}
-    cells = {
-        record.seed: (path, record)
-        for path, record in found
-        if id(record) in kept and record.label == label
-    }
-    if not cells:
-        known = did_you_mean(label, {record.label for _, record in found})
+    found = read_records(folder, damaged="left out")
+    mine = [(path, record) for path, record in found if record.label == label]
+    rows = finished_rows(folder.name, mine)
+    if label not in rows:
+        known = did_you_mean(label, {record.label for _, record in found if record.status == "ok"})
         raise UsageError(f"{folder} has no finished row {label!r}: {known}")
-    return cells
+    return {record.seed: (path, record) for path, record in rows[label]}
 
 
 def _check_same_split(one: Found, two: Found, shared: list[int], dataset: str) -> None:

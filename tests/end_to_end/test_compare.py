@@ -51,6 +51,15 @@ def test_only_seeds_that_both_have(shell):
     assert "none in common" in done.err
 
 
+def test_seeds_of_two_versions_of_the_code_are_not_averaged(shell, plugin):
+    plugin("toy")
+    shell.run("toy", "--seeds", "0,1,2", "--quiet")
+    assert "over seeds 0, 1, 2;" in _compare(shell, "toy", "lir").out
+    plugin("toy", score="return -np.tile(candidates * 1.0, (len(histories), 1))")
+    shell.run("toy", "--seeds", "1", "--quiet")
+    assert "over seeds 1;" in _compare(shell, "toy", "lir").out
+
+
 def test_a_row_with_itself_has_no_p_value(shell):
     shell.run("random", "--quiet")
     assert " none" in _compare(shell, "lir", "lir").out

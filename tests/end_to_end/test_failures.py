@@ -30,7 +30,7 @@ FAULTS = {
     "memory": ({"fit": "raise MemoryError"}, "out of memory"),
     "unspeakable report": ({"describe": "return {'note': object()}"}, "describe()"),
     "report of NaN": ({"describe": "return {'loss': float('nan')}"}, "describe()"),
-    "no report": ({"describe": "return None"}, "TypeError"),
+    "no report": ({"describe": "return None"}, "describe()"),
     "validates on nobody": ({"fit": "context.validate(self, users=0)"}, "at least one user"),
     "undeclared text": ({"fit": "data.item_texts"}, "does not declare Input.ITEM_TEXT"),
 }
@@ -94,16 +94,55 @@ def test_a_fresh_run_that_fails_leaves_the_former_record_and_ranks(shell, plugin
     folder = shell.folder_of("toy")
     kept = {p.name: p.read_bytes() for p in folder.iterdir() if p.suffix in (".json", ".npz")}
     assert len(kept) == 2
+    before = shell.records()["toy 0"]
     page = shell.page
     toy.FAILING = True
     done = shell.run("toy", "--fresh")
     assert done.code == (130 if error == "KeyboardInterrupt" else 1)
     assert {name: (folder / name).read_bytes() for name in kept} == kept
+    if error != "KeyboardInterrupt":
+        stands = f"the board keeps the record finished {before['finished_at']}"
+        assert stands in done.out
+        assert stands in done.err
     toy.FAILING = False
     toy.CALLS.clear()
     shell.run("toy")
     assert toy.CALLS == []  # still found finished
     assert next(r for r in shell.page.splitlines() if "toy" in r) in page
+
+
+def test_quiet_still_says_why_a_cell_failed_or_was_skipped(shell, plugin):
+    plugin("toy", fit="raise RuntimeError('no luck')")
+    plugin("absent", card='requires=("no_such_package",),')
+    done = shell.run("toy,absent", "--quiet")
+    failed, skipped = done.err.splitlines()
+    assert failed.startswith("tiny / toy / seed 0: failed: RuntimeError: no luck (see ")
+    assert skipped.startswith("tiny / absent / seed 0: skipped: needs no_such_package")
+    assert "failed: tiny / toy / seed 0: RuntimeError: no luck" in done.out
+    assert "skipped: tiny / absent / seed 0: needs no_such_package" in done.out
+
+
+LEFTOVERS = """
+left = sorted(path.name for path in context.work_dir.iterdir())
+(context.work_dir / "checkpoint").mkdir()
+(context.work_dir / "checkpoint" / "weights").write_text("x")
+if FAILING:
+    raise FAILING("no luck")
+context.log(left=len(left))
+"""
+
+
+@pytest.mark.parametrize("before", ["finished", "failed", "interrupted"])
+def test_a_run_never_meets_the_work_of_an_earlier_one(shell, plugin, before):
+    toy = plugin("toy", fit=LEFTOVERS)
+    toy.FAILING = {"finished": None, "failed": RuntimeError, "interrupted": KeyboardInterrupt}[
+        before
+    ]
+    shell.run("toy")
+    assert (shell.folder_of("toy") / "work" / "checkpoint" / "weights").is_file()
+    toy.FAILING = None
+    assert shell.run("toy", "--fresh").code == 0
+    assert json.loads((shell.folder_of("toy") / "fit.jsonl").read_text()) == {"left": 0}
 
 
 def test_a_missing_package_skips_the_cell_and_says_which(shell, plugin):
@@ -153,6 +192,10 @@ def _damage(folder, what):
             arrays = dict(archive)
         arrays["pessimistic"][0] += 1
         np.savez_compressed(ranks, **arrays)
+    elif what == "fit log missing":
+        (folder / "fit.jsonl").unlink()
+    elif what == "fit log edited":
+        (folder / "fit.jsonl").write_text('{"loss": 0}\n')
     else:
         ranks.unlink()
 
@@ -161,7 +204,7 @@ def _damage(folder, what):
     "what",
     ["record cut off", "record not UTF-8", "record of another format", "record without metrics",
      "record missing", "ranks cut off", "ranks with a flipped byte", "other ranks",
-     "ranks missing"],
+     "ranks missing", "fit log missing", "fit log edited"],
 )  # fmt: skip
 def test_a_damaged_record_or_ranks_file_is_run_again(shell, plugin, what):
     toy = plugin("toy")

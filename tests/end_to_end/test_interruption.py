@@ -66,6 +66,11 @@ def test_a_cell_that_another_process_runs_is_left_to_it(shell, plugin):
     with exclusive_lock(folder / ".lock") as mine:
         assert mine
         done = shell.run("toy")
+        assert (
+            "tiny / toy / seed 0: running in another process"
+            in shell.run("toy", "--dry-run").out.splitlines()
+        )
+    assert "running in" not in shell.run("toy", "--dry-run").out
     assert done.code == 1
     assert toy.CALLS == []
     assert "another process is running this cell" in done.err

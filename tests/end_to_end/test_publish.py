@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -11,12 +12,12 @@ import numpy as np
 import pytest
 
 from harness import environment
-from harness.check import _digest, _means, check_board
+from harness.check import _digest, _hash, _means, check_board
 from tests.toys import Shell, write_card
 
 
-def _code(dirty):
-    return lambda: {"version": "1", "commit": "c0ffee", "dirty": dirty}
+def _code(dirty, commit="c0ffee"):
+    return lambda: {"version": "1", "commit": commit, "dirty": dirty}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def template(tmp_path_factory) -> Path:
 def published(shell, plugin, monkeypatch, template) -> Shell:
     """A board of seven rows, two of them with two seeds, published and checked."""
     monkeypatch.setattr(environment, "code_state", _code(False))
-    plugin("toy", describe="return {'parameters': 1234}")
+    plugin("toy", fit="context.log(loss=0.5)", describe="return {'parameters': 1234}")
     plugin("idle", score="return np.full((len(histories), len(candidates)), -np.inf)")
     if not template.exists():
         assert shell.run("toy,toy:strong", "--set", "toy.layers=3", "--quiet").code == 0
@@ -201,12 +202,20 @@ def _edit_ranks(folder, depth):
             if bound:
                 record["metrics"][metric][bound] = value
         record["tie_rate"] = means["tied", ""]
+    if depth >= 3:
+        del record["record_sha256"]
+        record["record_sha256"] = _hash(record)
     (folder / "record.json").write_text(json.dumps(record))
 
 
 @pytest.mark.parametrize(
     ("depth", "expected"),
-    [(0, "do not have the sha256"), (1, "the ranks give"), (2, "the records give")],
+    [
+        (0, "do not have the sha256"),
+        (1, "the ranks give"),
+        (2, "was changed"),
+        (3, "the records give"),
+    ],
 )
 def test_an_edited_rank_is_found_however_far_it_is_covered_up(published, depth, expected):
     _edit_ranks(_folder(published), depth)
@@ -256,6 +265,18 @@ RECORD_FAULTS = {
     "protocol": _record_edit(protocol={"history_masked": True}),
     "label": _record_edit(method={"label": "other"}),
     "title": _record_edit(method={"title": "Another"}, seed=0),
+    "expected metric": _record_edit(metrics={"NDCG@10": {"expected": 0.9}}),
+    "commit": _record_edit(code={"commit": "decade"}),
+    "packages": _record_edit(code={"packages": {}}),
+    "memory": _record_edit(cost={"peak_memory_bytes": 1}),
+    "settings": _record_edit(method={"settings": {"x": 1}}),
+    "time": _record_edit(finished_at="2030-01-01"),
+    "no digest of the record": _record_edit(record_sha256=None),
+    "no digest of the fit log": _record_edit(fit_log_sha256=None),
+    "fit log missing": lambda shell: (_folder(shell, "toy") / "fit.jsonl").unlink(),
+    "fit log edited": lambda shell: (_folder(shell, "toy") / "fit.jsonl").write_text("{}\n"),
+    "a file too many": lambda shell: (_folder(shell) / "notes.txt").write_text("x"),
+    "row id": _record_edit(row_id="0" * 64),
 }
 
 
@@ -265,6 +286,48 @@ def test_an_edited_or_missing_record_is_found(published, fault):
     done = published.leaderboard("--check")
     assert done.code == 1, done.out
     assert "Traceback" not in done.err
+
+
+def _reseal(path, **changes):
+    """Change a record and cover it up by a new digest."""
+    record = json.loads(path.read_text())
+    for key, value in changes.items():
+        record[key] = {**record[key], **value} if isinstance(value, dict) else value
+    del record["record_sha256"]
+    path.write_text(json.dumps(record | {"record_sha256": _hash(record)}))
+
+
+COVERED_UP = {
+    "expected metric": ({"metrics": {"MRR": {
+        "optimistic": 0.5, "pessimistic": 0.5, "expected": 0.5}}}, "MRR expected is stated as"),
+    "seed": ({"seed": 7}, "do not give the run id"),
+    "dirty": ({"code": {"dirty": True}}, "is wrong about uncommitted code"),
+    "row": ({"row_id": "0" * 64, "run_id": _hash({"row": "0" * 64, "seed": 1})},
+            "mixes seeds of different code"),
+    "fit log": ({"fit_log_sha256": None}, "the fit log does not have"),
+    "origin": ({"origin": None}, "does not say which settings"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", COVERED_UP)
+def test_an_edit_that_is_covered_up_by_a_new_digest_is_found_too(published, fault):
+    changes, expected = COVERED_UP[fault]
+    _reseal(_folder(published) / "record.json", **changes)
+    assert any(
+        expected in line for line in check_board(_page(published), published.root / "records/tiny")
+    )
+
+
+@pytest.mark.parametrize("gate", ["lir", "popularity"])
+def test_a_board_without_a_baseline_is_a_fault(published, gate):
+    from harness.publish import write_page
+
+    for folder in (published.root / "records" / "tiny").glob(f"{gate}-*"):
+        shutil.rmtree(folder)
+    write_page(published.root, "tiny")
+    done = published.leaderboard("--check")
+    assert done.code == 1
+    assert f"the baseline {gate} is missing" in done.out
 
 
 def test_checking_nothing_is_not_ok(shell):
@@ -301,6 +364,25 @@ def test_no_finished_cell_is_refused(shell, plugin, monkeypatch):
     _refused(shell, "holds no finished cell")
 
 
+def test_a_damaged_record_is_refused_not_passed_over(shell, plugin, monkeypatch):
+    monkeypatch.setattr(environment, "code_state", _code(False))
+    plugin("toy")
+    shell.run("toy", "--quiet")
+    (shell.folder_of("toy") / "record.json").write_text("{")
+    _refused(shell, "not a whole record")
+    _refused(shell, "not a whole record", "--datasets", "tiny")
+    (shell.out / "other").mkdir()
+    _refused(shell, "no finished cell of other", "--datasets", "other")  # and tiny's is not read
+
+
+@pytest.mark.parametrize("gate", ["lir", "popularity"])
+def test_a_board_without_its_baselines_is_refused(shell, monkeypatch, gate):
+    monkeypatch.setattr(environment, "code_state", _code(False))
+    shell.run("random", "--quiet")
+    shutil.rmtree(shell.out / "tiny" / gate)
+    _refused(shell, f"not judged: {gate} is missing; run it with the baselines")
+
+
 def test_a_failed_cell_is_not_published_beside_finished_ones(shell, plugin, monkeypatch):
     monkeypatch.setattr(environment, "code_state", _code(False))
     plugin("toy", fit="raise RuntimeError('no luck')")
@@ -315,6 +397,25 @@ def test_uncommitted_code_is_refused_unless_allowed(shell, monkeypatch):
     _refused(shell, "uncommitted code")
     assert shell.leaderboard("publish", "--allow-dirty", "--check").code == 0
     assert json.loads((_folder(shell, seed=0) / "record.json").read_text())["code"]["dirty"]
+    assert _page(shell).read_text().count("Made with uncommitted code.") == 3
+
+
+@pytest.mark.parametrize(("dirty", "commit"), [(None, None), (False, None), (None, "c0ffee")])
+def test_code_of_no_known_commit_is_refused_unless_allowed(shell, monkeypatch, dirty, commit):
+    monkeypatch.setattr(environment, "code_state", _code(dirty, commit))
+    shell.run("random", "--quiet")
+    _refused(shell, "code, so nobody" if commit else "code of no known commit")
+    assert shell.leaderboard("publish", "--allow-dirty", "--check").code == 0
+    assert "Made with uncommitted code." in _page(shell).read_text()
+
+
+def test_the_record_holds_the_state_of_the_code_that_was_loaded(shell, plugin, monkeypatch):
+    monkeypatch.setattr(environment, "code_state", _code(False))
+    toy = plugin("toy", fit="COMMIT()")
+    toy.COMMIT = lambda: monkeypatch.setattr(environment, "code_state", _code(True, "later"))
+    shell.run("toy,random", "--quiet")
+    states = {(r["code"]["commit"], r["code"]["dirty"]) for r in shell.records().values()}
+    assert states == {("c0ffee", False)}
 
 
 @pytest.mark.parametrize("part", ["ranks", "metrics"])
@@ -343,6 +444,107 @@ def test_records_of_another_split_do_not_join_a_published_board(published):
     assert after == before
 
 
+# ---- rows that replace others --------------------------------------------------------------------
+
+
+BACKWARDS = "return -np.tile(candidates * 1.0, (len(histories), 1))"
+
+
+def _published_toys(shell):
+    found = shell.root.glob("records/tiny/toy*/record.json")
+    records = [json.loads(path.read_text()) for path in found]
+    return sorted((record["method"]["label"], record["seed"]) for record in records)
+
+
+def test_seeds_of_older_code_leave_with_the_row_that_is_replaced(shell, plugin, monkeypatch):
+    monkeypatch.setattr(environment, "code_state", _code(False))
+    plugin("toy")
+    shell.run("toy", "--seeds", "0,1,2", "--quiet")
+    assert shell.leaderboard("publish", "--check").code == 0
+    assert _published_toys(shell) == [("toy", 0), ("toy", 1), ("toy", 2)]
+    plugin("toy", score=BACKWARDS)
+    shell.run("toy", "--seeds", "0", "--quiet")
+    done = shell.leaderboard("publish", "--check")
+    assert done.code == 0, done.out + done.err
+    assert _published_toys(shell) == [("toy", 0)]
+    shell.run("toy", "--seeds", "2", "--quiet")
+    assert shell.leaderboard("publish", "--check").code == 0
+    assert _published_toys(shell) == [("toy", 0), ("toy", 2)]
+
+
+def test_only_the_seeds_of_one_version_are_published_from_a_mixed_run_folder(
+    shell, plugin, monkeypatch
+):
+    monkeypatch.setattr(environment, "code_state", _code(False))
+    plugin("toy")
+    shell.run("toy", "--seeds", "0,1,2", "--quiet")
+    plugin("toy", score=BACKWARDS)
+    shell.run("toy", "--seeds", "1", "--quiet")
+    assert shell.leaderboard("publish", "--check").code == 0
+    assert _published_toys(shell) == [("toy", 1)]
+
+
+def _contents(shell):
+    return {path: path.read_bytes() for path in shell.root.rglob("*") if path.is_file()}
+
+
+def test_an_older_row_does_not_replace_a_newer_one(shell, plugin, monkeypatch):
+    monkeypatch.setattr(environment, "code_state", _code(False))
+    plugin("toy")
+    shell.run("toy", "--quiet")
+    old = shell.out.rename(shell.out.with_name("old"))
+    plugin("toy", score=BACKWARDS)
+    shell.run("toy", "--quiet")
+    assert shell.leaderboard("publish", "--check").code == 0
+    before, new = _contents(shell), shell.records()["toy 0"]["finished_at"]
+    shell.out = old
+    done = shell.leaderboard("publish")
+    assert (done.code, len(done.err.splitlines())) == (1, 1)
+    assert shell.records()["toy 0"]["finished_at"] in done.err
+    assert new in done.err
+    assert _contents(shell) == before
+
+
+def test_an_older_run_of_the_very_same_row_is_no_fault(shell, plugin, monkeypatch):
+    monkeypatch.setattr(environment, "code_state", _code(False))
+    plugin("toy")
+    shell.run("toy", "--seeds", "0,1", "--quiet")
+    shutil.copytree(shell.out, shell.out.with_name("old"))
+    shell.run("toy", "--fresh", "--quiet")
+    assert shell.leaderboard("publish", "--check").code == 0
+    before = _contents(shell)
+    shell.out = shell.out.with_name("old")
+    assert shell.leaderboard("publish", "--check").code == 0
+    assert _contents(shell) == before
+
+
+def test_another_model_does_not_replace_a_published_one_whose_path_ends_alike(
+    shell, plugin, monkeypatch
+):
+    monkeypatch.setattr(environment, "code_state", _code(False))
+    plugin("toy")
+    shell.run("toy", "--quiet", "--set", "toy.backbone=/one/model")
+    assert shell.leaderboard("publish", "--check").code == 0
+    before = _contents(shell)
+    shutil.rmtree(shell.out / "tiny" / "toy")
+    shell.run("toy", "--quiet", "--set", "toy.backbone=/two/model")
+    done = shell.leaderboard("publish")
+    assert (done.code, len(done.err.splitlines())) == (1, 1)
+    assert "another model is published as 'toy (backbone=model)'" in done.err
+    assert _contents(shell) == before
+
+
+def test_a_board_that_fails_its_check_is_no_success(shell, monkeypatch):
+    from harness import publish
+
+    monkeypatch.setattr(environment, "code_state", _code(False))
+    monkeypatch.setattr(publish, "check", lambda root, name: ["a number differs"])
+    shell.run("random", "--quiet")
+    done = shell.leaderboard("publish")
+    assert done.code == 1
+    assert "does not pass its check after publishing: a number differs" in done.err
+
+
 # ---- paths of the machine ------------------------------------------------------------------------
 
 
@@ -364,6 +566,24 @@ def test_absolute_paths_are_reduced_to_their_last_part(shell, plugin, monkeypatc
         assert "some body" not in text
         assert "/opt" not in text
     assert "tuned from tiny llama and tokenizer" in _page(shell).read_text()
+
+
+def test_a_fit_log_is_published_without_paths_and_never_with_long_texts(shell, plugin, monkeypatch):
+    monkeypatch.setattr(environment, "code_state", _code(False))
+    plugin("toy", fit="context.log(start=self.settings.backbone, loss=float('nan'))")
+    shell.run("toy", "--quiet", "--set", "toy.backbone=/home/me/tiny llama")
+    assert shell.leaderboard("publish", "--check").code == 0
+    (log,) = shell.root.glob("records/tiny/toy-*/fit.jsonl")
+    assert json.loads(log.read_text()) == {"start": "tiny llama", "loss": None}
+    (folder,) = (path.parent for path in (shell.out / "tiny" / "toy").rglob("record.json"))
+    text = json.dumps({"item": "long " * 20}) + "\n"
+    (folder / "fit.jsonl").write_text(text)
+    record = json.loads((folder / "record.json").read_text())
+    record["fit_log_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    (folder / "record.json").write_text(json.dumps(record))
+    done = shell.leaderboard("publish")
+    assert done.code == 1
+    assert "a text of 100 characters, which may be an item's" in done.err
 
 
 def test_hub_ids_stay_whole(shell, plugin, monkeypatch):

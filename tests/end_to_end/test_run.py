@@ -148,6 +148,38 @@ def test_the_cards_settings_apply_and_are_recorded_as_the_cards(shell, plugin):
     assert method["origins"]["layers"] == "data set card"
 
 
+def test_a_changed_baseline_stands_beside_the_untouched_one(shell):
+    assert shell.run("random", "--set", "lir.exclude_last=true").code == 0
+    assert set(shell.records()) == {
+        "popularity 0", "random 0", "lir 0", "lir (exclude_last=True) 0",
+    }  # fmt: skip
+    assert "not judged" not in shell.page
+
+
+def test_a_board_whose_baseline_failed_judges_nobody(shell, plugin, monkeypatch):
+    from methods.lir import METHOD
+
+    def fails(*_):
+        raise RuntimeError("no luck")
+
+    plugin("idle", score="return np.full((len(histories), len(candidates)), -np.inf)")
+    assert "†" in shell.run("idle").out
+    monkeypatch.setattr(METHOD, "fit", fails)
+    shell.folder_of("lir").joinpath("record.json").unlink()
+    done = shell.run("idle")
+    assert done.code == 1
+    assert "not judged: lir has failed" in done.out
+    assert "- not judged: lir has failed" in shell.page
+    assert "†" not in shell.page
+
+
+def test_a_card_whose_settings_name_no_method(shell):
+    shell.card = write_card(shell.card.parent, extra="[settings.randon]\nlayers = 4")
+    done = shell.run("random", "--quiet")
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert "did you mean 'random'?" in done.err
+
+
 def test_two_data_sets_have_a_board_each(shell):
     other = write_card(shell.card.parent, [list("abcd"), list("bcda"), list("cdab")], "other")
     done = shell("run", "--methods", "random", "--datasets", f"{shell.card},{other}",

@@ -11,7 +11,7 @@ from harness.data.cards import load_card
 from harness.data.prepare import prepare
 from harness.planning import choose_methods, plan_cell
 from harness.progress import Progress
-from harness.protocol import protocol_of
+from harness.protocol import protocol_of, run_id
 from harness.records import write_record
 from harness.splits import split_hash
 from tests.boards import made_record
@@ -31,11 +31,8 @@ def _store(cell, name, *, planned=False, **changes):
     rules = protocol_of(dataclasses.asdict(cell.data.card.protocol))
     dataset = {**record.dataset, "split_hash": split_hash(cell.data.content_hash)}
     if planned:
-        record = dataclasses.replace(
-            record,
-            code={**record.code, "source": cell.source},
-            method={**record.method, "settings": dataclasses.asdict(cell.settings)},
-        )
+        identity = run_id(cell.row_id, record.seed)
+        record = dataclasses.replace(record, row_id=cell.row_id, run_id=identity)
     if "split_hash" in changes:
         dataset = record.dataset
     record = dataclasses.replace(record, dataset=dataset, protocol=rules)
@@ -60,8 +57,29 @@ def test_a_row_of_this_run_shows_this_version_though_another_ran_later(tmp_path,
     _store(cell, "other seed", planned=True, seed=1, finished_at="2026-01-05")
     _store(cell, "other seed and code", source="other", seed=2, finished_at="2026-01-09")
     _store(cell, "failed", planned=True, seed=3, status="failed")
-    _store(cell, "cuda", planned=True, seed=4, cost={"device": "cuda"})
+    _store(cell, "threads or verb", seed=4, finished_at="2026-01-09")
     assert _rows(tmp_path, cell) == {"toy": [0, 1, 3]}
+
+
+@pytest.mark.parametrize("change", ["threads", "verb"])
+def test_what_no_record_shows_makes_another_row_too(tmp_path, cell, change, monkeypatch):
+    _store(cell, "planned", planned=True)
+    _store(cell, "other seed", planned=True, seed=1)
+    assert _rows(tmp_path, cell) == {"toy": [0, 1]}
+    data = cell.data
+    if change == "threads":
+        monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    else:
+        data = dataclasses.replace(data, card=dataclasses.replace(data.card, verb="watched"))
+    other = plan_cell(cell.choice, data, 0, "cpu", tmp_path / "runs", False)
+    assert _rows(tmp_path, other) == {}
+
+
+def test_a_planned_cell_shows_its_own_run_only(tmp_path, cell):
+    _store(cell, "a", planned=True)
+    path = tmp_path / "runs" / "tiny" / "a" / "record.json"
+    path.write_text(path.read_text().replace(cell.run_id, "0" * 64))
+    assert _rows(tmp_path, cell) == {}
 
 
 def test_a_damaged_record_is_left_off(tmp_path, cell):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from harness.errors import DataError
@@ -52,8 +54,36 @@ def test_a_best_value_of_zero_is_not_praised():
 
 def test_equal_to_a_baseline_is_not_above_it():
     same = [1, 30, 50]
-    shown = _board(made_record("popularity", optimistic=same), made_record("toy", optimistic=same))
-    assert [shown.not_shown_to_learn(row) for row in shown.rows] == [False, True]
+    shown = _board(
+        made_record("popularity", optimistic=same), made_record("toy", optimistic=same),
+        made_record("lir", optimistic=[90, 90, 90]),
+    )  # fmt: skip
+    assert [shown.not_shown_to_learn(row) for row in shown.rows] == [False, True, False]
+
+
+def test_without_a_baseline_nobody_is_judged_and_the_board_says_so():
+    weak = made_record("toy", optimistic=[90, 90, 90])
+    absent = _board(made_record("popularity"), weak)
+    failed = _board(made_record("popularity"), made_record("lir", status="failed"), weak)
+    neither = _board(weak)
+    for shown, reason in (
+        (absent, "not judged: lir is missing"),
+        (failed, "not judged: lir has failed"),
+        (neither, "not judged: popularity is missing, lir is missing"),
+    ):
+        assert not any(shown.not_shown_to_learn(row) for row in shown.rows)
+        assert reason in terminal(shown)
+        assert f"- {reason}\n" in markdown(shown)
+    assert "not judged" not in markdown(_board(made_record("popularity"), made_record("lir"), weak))
+
+
+@pytest.mark.parametrize("code", [{"dirty": True}, {"dirty": None}, {"commit": None}], ids=str)
+def test_a_row_made_with_uncommitted_code_says_so(code):
+    record, _ = made_record("toy", seed=1)
+    dirty = dataclasses.replace(record, code={**record.code, **code})
+    text = markdown(board("tiny", [made_record("toy")[0], dirty]))
+    assert "- `toy`: Toy. made up. Made with uncommitted code." in text
+    assert "uncommitted" not in markdown(_board(made_record("toy")))
 
 
 def test_both_baselines_must_be_beaten():
@@ -114,6 +144,15 @@ def test_notes_hold_settings_that_are_not_default_and_the_methods_own():
         _board(made_record("toy", settings={"alpha": 0.2}, report={"note": "half trained."}))
     )
     assert "- `toy`: Toy. made up. half trained. Settings: alpha=0.2 (--set)." in text
+
+
+def test_a_seed_of_another_row_id_does_not_share_the_row_though_nothing_shown_differs():
+    shown = _board(
+        made_record(seed=0, finished_at="2026-01-01", row="two threads"),
+        made_record(seed=1, finished_at="2026-01-02", row="four threads"),
+        made_record(seed=2, finished_at="2026-01-03", row="two threads"),
+    )
+    assert [record.seed for record in shown.rows[0].records] == [0, 2]
 
 
 def test_newest_keeps_the_last_of_every_row_and_seed():

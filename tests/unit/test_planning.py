@@ -6,12 +6,13 @@ import dataclasses
 
 import pytest
 
+from harness import environment
 from harness.data.cards import load_card
 from harness.data.prepare import prepare
 from harness.errors import UsageError
-from harness.planning import choose_methods, plan_cell
+from harness.planning import choose_methods, plan_cell, plan_cells
 from harness.progress import Progress
-from harness.protocol import BASELINES, protocol_of, run_id
+from harness.protocol import BASELINES, protocol_of, row_id, run_id
 from tests.toys import write_card
 
 
@@ -40,8 +41,39 @@ def test_set_applies_to_every_preset_of_its_method_and_to_no_other(plugin, data,
     labels = [cell.label for cell in cells]
     assert labels == [
         "toy (layers=3)", "toy:strong (layers=3)", "popularity", "random",
-        "lir (exclude_last=True)",
+        "lir (exclude_last=True)", "lir",
     ]  # fmt: skip
+    assert cells[-1].settings.exclude_last is False
+
+
+def test_a_named_baseline_that_is_changed_joins_untouched_too():
+    names = [(choice.name, dict(choice.assigned)) for choice in choose_methods(
+        ["lir"], ["lir.exclude_last=true"]
+    )]  # fmt: skip
+    assert names == [
+        ("lir", {"exclude_last": "true"}), ("lir", {}), ("popularity", {}), ("random", {}),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_no_cell_is_planned_twice(data, tmp_path, value):
+    choices = choose_methods(["lir"], [f"lir.exclude_last={value}"])
+    cells = plan_cells(choices, data, [0, 1], "cpu", tmp_path, True)
+    assert len({cell.run_id for cell in cells}) == len(cells) == (8 if value == "true" else 6)
+    assert len({cell.name for cell in cells}) == len(cells)
+
+
+def test_a_card_with_settings_of_no_method_is_refused(plugin, data, tmp_path):
+    plugin("toy")
+    card = dataclasses.replace(data.card, method_settings={"toyy": {"layers": 3}})
+    with pytest.raises(UsageError, match=r"card of tiny .*'toyy'.*did you mean 'toy'"):
+        _cell(dataclasses.replace(data, card=card), tmp_path)
+
+
+def test_the_state_of_the_code_is_read_once_before_anything_runs(monkeypatch):
+    states = iter([{"commit": "a", "dirty": False}, {"commit": "b", "dirty": True}])
+    monkeypatch.setattr(environment, "code_state", lambda: next(states))
+    assert {choice.code["commit"] for choice in choose_methods(["lir", "random"], [])} == {"a"}
 
 
 def test_the_label_holds_what_set_changed_and_only_that(plugin, data, tmp_path):
@@ -116,17 +148,20 @@ def test_item_texts_are_needed_by_who_reads_them(plugin, data, tmp_path):
 def test_the_id_is_a_digest_of_canonical_json():
     facts = {
         "method": "m", "settings": {"a": 1, "b": (1, 2)}, "inputs": [], "split_hash": "s",
-        "protocol": protocol_of({"split": "x"}), "verb": "bought", "seed": 0,
+        "protocol": protocol_of({"split": "x"}), "verb": "bought",
         "device": "cpu", "threads": 2,
         "source": "c",
     }  # fmt: skip
     again = facts | {"settings": {"b": [1, 2], "a": 1}}
-    assert run_id(**facts) == run_id(**again)
-    assert len(run_id(**facts)) == 64
+    assert row_id(**facts) == row_id(**again)
+    assert len(row_id(**facts)) == 64
     for key, value in facts.items():
         changed = value + 1 if isinstance(value, int) else "other"
         if isinstance(value, dict):
             changed = value | {"extra": 1}
         elif isinstance(value, list):
             changed = ["item text"]
-        assert run_id(**facts | {key: changed}) != run_id(**facts), key
+        assert row_id(**facts | {key: changed}) != row_id(**facts), key
+    row = row_id(**facts)
+    assert len({row, run_id(row, 0), run_id(row, 1), run_id("other", 0)}) == 4
+    assert run_id(row, 0) == run_id(row, 0)

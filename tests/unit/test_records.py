@@ -93,7 +93,9 @@ def test_missing_files(tmp_path):
     "change",
     [{"format": 2}, {"unknown": 1}, {"method": None}, {"method": {"label": "x"}}, {"dataset": []},
      {"metrics": {"MRR": {}}}, {"tie_rate": None}, {"status": "fine"}, {"code": {}}, {"cost": 3},
-     {"metrics": {"NDCG@10": 1}}],
+     {"metrics": {"NDCG@10": 1}}, {"cost": {"fit_s": "1"}}, {"cost": {"parameters": [1]}},
+     {"cost": {"fit_s": True}}, {"report": {"note": 3}}, {"report": {"note": "a | b"}},
+     {"report": {"note": "a\nb"}}],
     ids=str,
 )  # fmt: skip
 def test_a_record_with_a_wrong_part_is_refused(tmp_path, change):
@@ -104,7 +106,7 @@ def test_a_record_with_a_wrong_part_is_refused(tmp_path, change):
         read_record(path)
 
 
-@pytest.mark.parametrize("part", ["run_id", "method", "seed", "finished_at"])
+@pytest.mark.parametrize("part", ["run_id", "row_id", "method", "seed", "finished_at"])
 def test_a_record_without_a_part_is_refused(tmp_path, part):
     _written(tmp_path)
     path = tmp_path / RECORD_FILE
@@ -153,6 +155,14 @@ def test_ranks_of_another_record_are_refused(tmp_path):
     np.savez_compressed(tmp_path / record.ranks_file, **_arrays(shift=1))
     with pytest.raises(DataError, match="changed after the run"):
         verified_ranks(tmp_path, record)
+
+
+def test_infinite_costs_are_refused_as_strict_json_has_none(tmp_path):
+    _written(tmp_path)
+    path = tmp_path / RECORD_FILE
+    path.write_text(path.read_text().replace('"fit_s": 1.25', '"fit_s": Infinity'))
+    with pytest.raises(DataError, match="cost fit_s"):
+        read_record(path)
 
 
 def test_pickled_objects_are_never_read(tmp_path):
