@@ -6,18 +6,16 @@ cannot carry code, and code from a model's repository is never run.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, UsageError
 from methods.calrec import tiny
+from methods.calrec.location import Location, identity, locate
 from methods.calrec.prompts import Template
 from methods.calrec.settings import TINY, Settings
 
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 MOST_POSITIONS = 4096  # rotary positions cost nothing
 ATTENTION_KINDS = {"full_attention", "sliding_attention"}
 
@@ -36,6 +34,7 @@ class Backbone:
             prompt is a blank one. Without them a model that was never taught to end after an
             item would write on to the length limit.
         source: where it came from, for the record.
+        revision: digest of its files, or its commit on the hub; None for ``tiny``.
         device: "cpu" or "cuda".
     """
 
@@ -46,6 +45,7 @@ class Backbone:
     stop_ids: list[int]
     source: str
     device: str
+    revision: str | None = None
 
     def tokenise(self, text: str) -> list[int]:
         """Return the ids of ``text`` without special tokens."""
@@ -88,8 +88,11 @@ def load_backbone(
     if settings.backbone == TINY:
         model, tokenizer = _tiny(settings, item_texts, template, seed)
     else:
-        model, tokenizer = load_pretrained(settings.backbone)
-    return describe_backbone(model, tokenizer, settings.backbone, device)
+        weights_seed = seed if settings.random_weights else None
+        model, tokenizer = load_pretrained(settings.backbone, weights_seed)
+    backbone = describe_backbone(model, tokenizer, settings.backbone, device)
+    backbone.revision = identity(settings).get("backbone")  # by now a hub's files are in the cache
+    return backbone
 
 
 def _tiny(
@@ -107,75 +110,61 @@ def _tiny(
     return model, tokenizer
 
 
-def load_pretrained(name: str) -> tuple[Any, Any]:
+def load_pretrained(name: str, weights_seed: int | None = None) -> tuple[Any, Any]:
     """Load model (float32) and tokeniser from a GGUF file, a local folder or the hub.
+
+    Args:
+        name: the value of ``calrec.backbone``.
+        weights_seed: draws random weights for the architecture in place of the stored ones; None
+            to load these.
 
     Raises:
         UsageError: a path that does not exist, or a name that is neither path nor hub id.
         DataError: the files are missing, damaged, or not safetensors or GGUF.
     """
-    where, gguf_file = _located(name)
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    location = locate(name)
+    from transformers import AutoTokenizer
 
-    options: dict[str, Any] = {"gguf_file": gguf_file} if gguf_file else {}
+    options: dict[str, Any] = {"trust_remote_code": False}
+    if location.gguf_file:
+        options["gguf_file"] = location.gguf_file
+    if revision := location.revision():
+        options["revision"] = revision
     try:
-        tokenizer = AutoTokenizer.from_pretrained(where, trust_remote_code=False, **options)
-        if not gguf_file:
-            options["use_safetensors"] = True
-        model = AutoModelForCausalLM.from_pretrained(
-            where, trust_remote_code=False, dtype=torch.float32, **options
-        )
+        tokenizer = AutoTokenizer.from_pretrained(location.where, **options)
+        if weights_seed is None:
+            model = _stored_model(location, options)
+        else:
+            model = _random_model(location, options, weights_seed)
     except Exception as error:  # the libraries raise many kinds, for files and network alike
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise DataError(
-            f"calrec.backbone = {name!r} cannot be loaded ({_what_was_sought(name, gguf_file)}): "
-            f"{reason}"
+            f"calrec.backbone = {name!r} cannot be loaded ({location.sought()}): {reason}"
         ) from error
     return model, tokenizer
 
 
-def _located(name: str) -> tuple[str, str | None]:
-    """Return what ``from_pretrained`` is given, and the GGUF file's name where it is one."""
-    path = Path(name).expanduser()
-    if path.is_file():
-        if path.suffix != ".gguf":
-            raise UsageError(
-                f"calrec.backbone = {name!r} is a file, but not a .gguf one: name a GGUF file, "
-                "a folder with config.json and safetensors, or a hub id"
-            )
-        return str(path.parent), path.name
-    if path.is_dir():
-        return _located_in_folder(name, path)
-    if name.endswith(".gguf") or not HUB_ID.fullmatch(name):
-        raise UsageError(
-            f"calrec.backbone = {name!r}: no such file or folder, and no hub id either (those "
-            "look like OWNER/NAME); `tiny` is the embedded one"
+def _stored_model(location: Location, options: dict[str, Any]) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    if not location.gguf_file:
+        options = options | {"use_safetensors": True}
+    return AutoModelForCausalLM.from_pretrained(location.where, dtype=torch.float32, **options)
+
+
+def _random_model(location: Location, options: dict[str, Any], seed: int) -> Any:
+    """Return a model of the same architecture with seeded random weights."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(location.where, **options)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(
+            config, dtype=torch.float32, trust_remote_code=False
         )
-    return name, None
-
-
-def _located_in_folder(name: str, folder: Path) -> tuple[str, str | None]:
-    if (folder / "config.json").is_file():
-        return str(folder), None
-    files = sorted(folder.glob("*.gguf"))
-    if len(files) == 1:
-        return str(folder), files[0].name
-    raise UsageError(
-        f"calrec.backbone = {name!r}: the folder holds no config.json and {len(files)} GGUF "
-        "files; name a folder saved by save_pretrained, or one GGUF file"
-    )
-
-
-def _what_was_sought(name: str, gguf_file: str | None) -> str:
-    if gguf_file:
-        return "read as a GGUF file"
-    if Path(name).expanduser().is_dir():
-        return "read as a local folder, safetensors weights only"
-    return (
-        "sought in the local Hugging Face cache and on the hub, safetensors weights only; "
-        "without network name a local folder or a GGUF file"
-    )
+    return model.eval()
 
 
 def describe_backbone(model: Any, tokenizer: Any, source: str, device: str) -> Backbone:

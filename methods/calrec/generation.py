@@ -21,12 +21,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from methods.calrec.backbone import Backbone
-from methods.calrec.precision import autocast
+from methods.calrec.masks import attention_mask, left_padded
+from methods.calrec.precision import generation_precision
 
 # Bounds of one batch: logits and the attention mask of a step are the largest arrays.
 LOGITS_AT_ONCE = 8_000_000
 PROMPT_TOKENS_AT_ONCE = 16_384
 USERS_AT_ONCE = 64
+
+
+class LogitsError(Exception):
+    """The model's logits are no distribution; ``prompt`` is the index of the prompt behind them."""
+
+    def __init__(self, prompt: int) -> None:
+        super().__init__(f"logits that are NaN or infinite after prompt {prompt}")
+        self.prompt = prompt
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,9 @@ def generate(
         uniforms: for each prompt float64 [n_samples, max_new_tokens], uniform in [0, 1).
         temperature: logits are divided by it before sampling; 0 takes the likeliest token.
             Nothing else shapes the distribution, whatever the model's generation defaults are.
+
+    Raises:
+        LogitsError: the model's logits hold NaN or positive infinity, or nothing but negative.
     """
     import torch
 
@@ -66,9 +78,12 @@ def generate(
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     rows = backbone.model.get_input_embeddings().num_embeddings
     for batch in _batches(order, prompts, uniforms, rows):
-        with torch.inference_mode(), autocast(backbone.device):
+        with torch.inference_mode(), generation_precision(backbone.device):
             tree = SampleTree(backbone, [prompts[i] for i in batch], [uniforms[i] for i in batch])
-            samples = tree.grown(temperature)
+            try:
+                samples = tree.grown(temperature)
+            except LogitsError as error:
+                raise LogitsError(batch[error.prompt]) from error
         yield from zip(batch, samples, strict=True)
 
 
@@ -127,6 +142,7 @@ class SampleTree:
         self._stops = torch.tensor(backbone.stop_ids, device=device)
         self._ids = torch.from_numpy(ids).to(device)
         self.visible = torch.from_numpy(present).to(device)[:, None, :]
+        self._positions = (self.visible[:, 0].long().cumsum(1) - 1).clamp(min=0)
         self.node = torch.zeros(users, samples, dtype=torch.int64, device=device)
         self.active = torch.ones(users, samples, dtype=torch.bool, device=device)
         self._tokens = torch.zeros(users, samples, self._max_new, dtype=torch.int64, device=device)
@@ -151,7 +167,7 @@ class SampleTree:
         return self._backbone.model(
             input_ids=self._ids,
             attention_mask=present,
-            position_ids=(present.cumsum(1) - 1).clamp(min=0),
+            position_ids=self._positions,
             past_key_values=self._cache,
             use_cache=True,
             logits_to_keep=1,
@@ -160,15 +176,27 @@ class SampleTree:
     def _extended(self, logits: Any, step: int, temperature: float) -> Any:
         """Draw a token for every active sample, count its score; returns int64 [B, R]."""
         logits = logits.float()
+        normaliser = self._normaliser(logits)
         tokens = draw(logits, self.node, self._uniforms[:, :, step], temperature)
         users = self.node.new_tensor(range(len(self.node)))[:, None]
-        gained = logits[users, self.node, tokens] - logits.logsumexp(2)[users, self.node]
+        gained = logits[users, self.node, tokens] - normaliser
         self._tokens[self._places, :, step] = tokens
         self._n_tokens[self._places] += self.active
         self._scores[self._places] += gained.where(self.active, gained.new_zeros(())).double()
         self.active = self.active & ~self._isin(tokens)
         self._running[self._places] = self.active
         return tokens
+
+    def _normaliser(self, logits: Any) -> Any:
+        """Return [B, R], the log of the sum that turns logits into probabilities, if it is finite.
+
+        A single NaN or positive infinity among the logits, or no finite one at all, shows in it.
+        """
+        normaliser = logits.logsumexp(2).gather(1, self.node)
+        broken = (self.active & ~normaliser.isfinite()).any(1)
+        if bool(broken.any()):
+            raise LogitsError(int(self._places[broken][0]))
+        return normaliser
 
     def _without_finished_users(self, tokens: Any) -> Any:
         """Drop users without active samples once half are such; returns the others' ``tokens``.
@@ -182,6 +210,7 @@ class SampleTree:
         self._cache.batch_select_indices(kept)
         self._uniforms, self._lengths = self._uniforms[kept], self._lengths[kept]
         self.node, self.visible = self.node[kept], self.visible[kept]
+        self._positions = self._positions[kept]
         self.active, self._places = self.active[kept], self._places[kept]
         return tokens[kept]
 
@@ -199,13 +228,13 @@ class SampleTree:
         own = torch.eye(width, dtype=torch.bool, device=parents.device).expand(users, -1, -1)
         index = parents[:, :, None].expand(-1, -1, self.visible.shape[2])
         self.visible = torch.cat([self.visible.gather(1, index), own], dim=2)
-        dtype = self._backbone.model.dtype
-        hidden = torch.zeros(self.visible.shape, dtype=dtype, device=parents.device)
-        hidden.masked_fill_(~self.visible, torch.finfo(dtype).min)
+        positions = (self._lengths[:, None] + step).expand(-1, width)
+        self._positions = torch.cat([self._positions, positions], dim=1)
+        distances = positions[:, :, None] - self._positions[:, None, :]
         return self._backbone.model(
             input_ids=level_tokens,
-            attention_mask=hidden[:, None],
-            position_ids=(self._lengths[:, None] + step).expand(-1, width),
+            attention_mask=attention_mask(self._backbone.model, self.visible, distances),
+            position_ids=positions,
             past_key_values=self._cache,
             use_cache=True,
         ).logits
@@ -271,16 +300,3 @@ def draw(logits: Any, node: Any, uniforms: Any, temperature: float) -> Any:
     wanted = uniforms[:, None, :].expand(-1, logits.shape[1], -1) * cumulative[:, :, -1:]
     found = torch.searchsorted(cumulative, wanted.contiguous(), right=True)
     return found.gather(1, node[:, None, :])[:, 0].clamp(max=logits.shape[2] - 1)
-
-
-def left_padded(
-    sequences: Sequence[Sequence[int]], padding: int
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return int64 ids [n, longest] that end in the last column, and where a real token stands."""
-    width = max(map(len, sequences))
-    ids = np.full((len(sequences), width), padding, dtype=np.int64)
-    present = np.zeros(ids.shape, dtype=bool)
-    for row, sequence in enumerate(sequences):
-        ids[row, width - len(sequence) :] = sequence
-        present[row, width - len(sequence) :] = True
-    return ids, present

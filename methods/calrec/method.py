@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from harness.errors import MethodError
 from harness.files import atomic_write
 from harness.histories import FloatArray, Histories, IntArray
 from harness.method import Input, Method, MethodCard, RunContext, TrainingData
+from harness.seeding import seed_everything
+from methods.calrec.location import identity
 from methods.calrec.settings import TINY, Settings
 
 QUICK = {
@@ -27,7 +29,7 @@ QUICK = {
     "tiny_pretraining_tokens": 256,
     "max_history_items": 6,
     "epochs": 2,
-    "tiny_learning_rate": 1e-3,
+    "learning_rate": 1e-3,
     "warmup_steps": 5,
     "batch_size": 64,
     "validation_users": 0,
@@ -49,7 +51,7 @@ class CALRec(Method):
         inputs=frozenset({Input.ITEM_TEXT}),
         presets={
             "pretrained-only": {"epochs": 0},
-            "untrained": {"epochs": 0, "tiny_pretraining_epochs": 0},
+            "untrained": {"epochs": 0, "tiny_pretraining_epochs": 0, "random_weights": True},
         },
         requires=("torch", "transformers", "tokenizers", "numba"),
         ties_identical_texts=True,
@@ -62,8 +64,22 @@ class CALRec(Method):
         super().__init__(settings)
         self._fitted = False
 
+    @classmethod
+    def external_inputs(cls, settings: Settings) -> Mapping[str, str]:
+        """Return digest or revision of the backbone, where it is not the embedded one.
+
+        Raises:
+            UsageError: there is no such file or folder.
+        """
+        return identity(settings)
+
     def fit(self, data: TrainingData, context: RunContext) -> None:
-        """Load the backbone, train it on the training histories, index the catalogue's texts."""
+        """Load the backbone, train it on the training histories, index the catalogue's texts.
+
+        Raises:
+            UsageError, DataError: the backbone cannot be found, loaded or used.
+            MethodError: there is nothing to train on, or the loss is no finite number.
+        """
         from methods.calrec.backbone import load_backbone
         from methods.calrec.prompts import Template
         from methods.calrec.retrieval import Retriever
@@ -91,7 +107,7 @@ class CALRec(Method):
         self._catalogue = {text.strip() for text in texts}
         self._max_new_tokens = settings.max_new_tokens or self._maker.longest_item() + 1
         self._backbone.check_room(settings.max_input_tokens, self._max_new_tokens)
-        self._seed, self._progress = context.seed, context.progress
+        self._context = context
         self._folder = context.work_dir / "generated"
         self._counts = {"users": 0, "distinct": 0, "off_catalogue": 0, "cut_off": 0, "tokens": 0}
         self._fitted = True
@@ -100,6 +116,8 @@ class CALRec(Method):
     def _train(self, histories: Histories, context: RunContext) -> None:
         from methods.calrec.training import fine_tune, pretrain
 
+        # dropout draws from torch's generator, and what was imported above may have used it
+        seed_everything(context.seed)
         settings, self._training = self.settings, {}
         if settings.backbone == TINY and settings.tiny_pretraining_epochs:
             self._training["pretraining_tokens"] = pretrain(
@@ -116,7 +134,11 @@ class CALRec(Method):
                 if settings.validation_users
                 else None,
             )
-            self._training |= {"kept_epoch": epoch, "fine_tuning_tokens": tokens}
+            self._training |= {
+                "kept_epoch": epoch,
+                "fine_tuning_tokens": tokens,
+                "fine_tuning_learning_rate": settings.fine_tuning_rate,
+            }
 
     def _validated(self, context: RunContext, epoch: int) -> float:
         """Return validation NDCG@10; its texts go into a file of their own, out of the counts."""
@@ -131,28 +153,27 @@ class CALRec(Method):
         """Return float64 [B, C]: Algorithm 1 over the texts generated for each history.
 
         Raises:
-            MethodError: `fit` has not been called.
+            MethodError: `fit` has not been called, or the model's logits are not finite (naming
+                the user).
         """
         if not self._fitted:
             raise MethodError("calrec cannot score before fit")
         generated = self._generated(histories)
         scores = np.empty((len(histories), len(candidates)))
         for row, samples in enumerate(generated):
-            scores[row] = self._retriever.scores(samples)[candidates]
+            try:
+                scores[row] = self._retriever.scores(samples)[candidates]
+            except MethodError as error:
+                raise MethodError(f"calrec, user {histories.users[row]}: {error}") from error
         return scores
 
     def _generated(self, histories: Histories) -> list[list[Any]]:
         """Return the `GeneratedText`s of each user, and keep them in the run folder."""
-        from methods.calrec.generation import generate
         from methods.calrec.retrieval import GeneratedText
 
         found: list[list[Any]] = [[] for _ in range(len(histories))]
-        prompts = [self._maker.prompt(items) for items in histories]
-        uniforms = [self._uniforms(int(user)) for user in histories.users]
-        with self._progress.bar("calrec generation", len(histories), "users") as bar:
-            for row, samples in generate(
-                self._backbone, prompts, uniforms, self.settings.temperature
-            ):
+        with self._context.progress.bar("generation", len(histories), "users") as bar:
+            for row, samples in self._sampled(histories):
                 found[row] = [
                     GeneratedText(self._backbone.text(sample.ids), sample.log_probability)
                     for sample in samples
@@ -163,14 +184,27 @@ class CALRec(Method):
         self._keep(histories.users, found)
         return found
 
-    def _uniforms(self, user: int) -> NDArray[np.float64]:
-        """Return float64 [n_generated, max_new_tokens], the random numbers of one user.
+    def _sampled(self, histories: Histories) -> Iterator[tuple[int, Sequence[Any]]]:
+        """Yield (row, its `Sample`s), in any order."""
+        from methods.calrec.generation import LogitsError, generate
 
-        The same generator as `RunContext.user_generator`, which is not kept because a run's
-        context cannot be pickled.
-        """
-        generator = np.random.default_rng([self._seed, user, 0])
-        return generator.random((self.settings.n_generated, self._max_new_tokens))
+        prompts = [self._maker.prompt(items) for items in histories]
+        uniforms = [self._uniforms(int(user)) for user in histories.users]
+        try:
+            yield from generate(self._backbone, prompts, uniforms, self.settings.temperature)
+        except LogitsError as error:
+            row = error.prompt
+            raise MethodError(
+                f"calrec's model gave logits that are NaN or infinite for user "
+                f"{histories.users[row]} (history of {histories.lengths[row]} items): its weights "
+                "are damaged or training diverged; check the backbone's files, or lower "
+                "calrec.learning_rate"
+            ) from error
+
+    def _uniforms(self, user: int) -> NDArray[np.float64]:
+        """Return float64 [n_generated, max_new_tokens], the random numbers of one user."""
+        shape = (self.settings.n_generated, self._max_new_tokens)
+        return self._context.user_generator(user).random(shape)
 
     def _keep(self, users: NDArray[np.int64], generated: Sequence[Sequence[Any]]) -> None:
         """Write one JSON line per user (index, texts, scores) and count."""
@@ -202,6 +236,7 @@ class CALRec(Method):
         return {
             "parameters": self._backbone.n_parameters,
             "note": self._note(),
+            **self._backbone_identity(),
             "max_new_tokens": self._max_new_tokens,
             **self._training,
             "users_generated_for": self._counts["users"],
@@ -211,10 +246,21 @@ class CALRec(Method):
             "cut_off_share": self._counts["cut_off"] / texts,
         }
 
+    def _backbone_identity(self) -> dict[str, Any]:
+        """Return which backbone was loaded, and which settings did nothing for it."""
+        found: dict[str, Any] = {}
+        if self._backbone.revision is not None:
+            found["backbone_revision"] = self._backbone.revision
+        if names := self.settings.without_effect:
+            found["settings_without_effect"] = names
+        return found
+
     def _note(self) -> str:
         settings = self.settings
         if settings.backbone != TINY:
             name = Path(settings.backbone).name
+            if settings.random_weights:
+                name += " (its architecture, from random weights)"
             tuned = "NIG loss only" if settings.epochs else "not fine-tuned"
             return f"backbone {name}, {tuned}"
         epochs = settings.tiny_pretraining_epochs

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from methods.calrec.backbone import Backbone
-from methods.calrec.generation import left_padded
+from methods.calrec.masks import left_padded
 from methods.calrec.sequences import TrainingPair
 
 IGNORED = -100

@@ -8,7 +8,6 @@ piece by piece: an item then has the same tokens wherever it stands.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 USER_PREFIX = "This is the summary of a user's purchase history."
@@ -37,10 +36,3 @@ class Template:
     def item(self, text: str) -> str:
         """Return an item's segment: the space after its prefix belongs to the item's tokens."""
         return f" {text}"
-
-    def prompt(self, item_texts: Sequence[str]) -> str:
-        """Return the whole prompt of a history as one string, oldest item first."""
-        segments = [self.opening]
-        for text in item_texts:
-            segments += [self.item(text), self.next_prefix]
-        return "".join(segments)

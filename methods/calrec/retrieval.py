@@ -123,11 +123,6 @@ class Retriever:
         """The size of the catalogue."""
         return self._bm25.n_documents
 
-    @property
-    def texts_scored(self) -> int:
-        """How many texts went through BM25 so far."""
-        return self._cache.computed
-
     def scores(self, samples: Sequence[GeneratedText]) -> NDArray[np.float64]:
         """Return float64 [n_items], from 0 to 1, for the samples of one user.
 
@@ -137,24 +132,8 @@ class Retriever:
         Raises:
             MethodError: a log-probability is NaN or above 0; the message names the text.
         """
-        scores: NDArray[np.float64] = self.score_many([samples])[0]
-        return scores
-
-    def score_many(
-        self, samples_of_users: Sequence[Sequence[GeneratedText]]
-    ) -> NDArray[np.float64]:
-        """Return float64 [n_users, n_items], each row what `scores` returns for that user.
-
-        Raises:
-            MethodError: as `scores`; the message names the user's place in the sequence as well.
-        """
-        pooled = np.zeros((len(samples_of_users), self.n_items))
-        for row, samples in enumerate(samples_of_users):
-            try:
-                kept = kept_predictions(samples, self._n_predictions)
-            except MethodError as error:
-                raise MethodError(f"user {row} of {len(samples_of_users)}: {error}") from error
-            self._pool(kept, pooled[row])
+        pooled = np.zeros(self.n_items)
+        self._pool(kept_predictions(samples, self._n_predictions), pooled)
         return pooled
 
     def _pool(self, kept: Sequence[GeneratedText], pooled: NDArray[np.float64]) -> None:
@@ -174,24 +153,3 @@ class Retriever:
 
     def _scaled_scores(self, text: str) -> NDArray[np.float64]:
         return linearly_scaled(self._bm25.scores(text))
-
-
-def quasi_round_robin(
-    samples: Sequence[GeneratedText],
-    items: Sequence[str] | BM25,
-    *,
-    n_predictions: int = N_PREDICTIONS,
-    epsilon: float = EPSILON,
-    pooling: str = "max",
-    modulation: bool = True,
-) -> NDArray[np.float64]:
-    """Return float64 [n_items]: Algorithm 1 for one user; see `Retriever` for the arguments."""
-    retriever = Retriever(
-        items,
-        n_predictions=n_predictions,
-        epsilon=epsilon,
-        pooling=pooling,
-        modulation=modulation,
-        cache_bytes=0,
-    )
-    return retriever.scores(samples)

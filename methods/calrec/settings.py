@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from harness.settings import setting
@@ -9,6 +10,9 @@ from harness.settings import setting
 TINY = "tiny"
 TOKEN_MEAN = "token_mean"  # noqa: S105 - a reduction, no password
 SEQUENCE_SUM = "sequence_sum"
+
+PAPER_LEARNING_RATE = 1e-4
+TINY_LEARNING_RATE = 5e-4  # tiny is too small and too new for the paper's
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,11 @@ class Settings:
         TINY,
         "the language model: `tiny` (embedded, from random weights), a Hugging Face hub id, a "
         "local folder with safetensors, or a GGUF file (the paper: PaLM-2 XXS, not public)",
+    )
+    random_weights: bool = setting(
+        False,
+        "start any backbone from random weights of its architecture, its own untrained self, "
+        "whatever its files hold (tiny starts so anyway)",
     )
     tiny_vocabulary: int = setting(
         4096, "tokens of tiny's tokeniser at most, the 256 bytes included", minimum=300
@@ -44,13 +53,11 @@ class Settings:
     epochs: int = setting(
         10, "epochs of fine-tuning at most, one target per user in each; 0 leaves it out", minimum=0
     )
-    learning_rate: float = setting(
-        1e-4,
-        "learning rate of fine-tuning, constant after the warm-up (the paper: 1e-4)",
+    learning_rate: float | None = setting(
+        None,
+        "learning rate of fine-tuning, constant after the warm-up; none: the paper's 1e-4, for "
+        "tiny 5e-4",
         minimum=0,
-    )
-    tiny_learning_rate: float = setting(
-        5e-4, "the same for tiny, which is too small and too new for the paper's", minimum=0
     )
     batch_size: int = setting(512, "users in an optimiser step (the paper: 512)", minimum=1)
     tokens_at_once: int = setting(
@@ -110,13 +117,19 @@ class Settings:
     modulation: bool = setting(True, "whether sequence scores modulate BM25 (the paper: yes)")
 
     def __post_init__(self) -> None:
+        if self.backbone == TINY:
+            self._check_tiny()
+
+    def _check_tiny(self) -> None:
         if self.tiny_width % (2 * self.tiny_heads):
             raise ValueError(
                 f"tiny_width ({self.tiny_width}) must be a multiple of twice tiny_heads "
                 f"({self.tiny_heads}): rotary positions turn pairs of numbers"
             )
-        if self.max_history_items is not None and (
-            self.tiny_window_items > self.max_history_items + 1
+        if (
+            self.tiny_pretraining_epochs
+            and self.max_history_items is not None
+            and self.tiny_window_items > self.max_history_items + 1
         ):
             raise ValueError(
                 f"tiny_window_items ({self.tiny_window_items}) must not exceed max_history_items "
@@ -125,5 +138,15 @@ class Settings:
 
     @property
     def fine_tuning_rate(self) -> float:
-        """The learning rate of fine-tuning that applies to the backbone."""
-        return self.tiny_learning_rate if self.backbone == TINY else self.learning_rate
+        """The learning rate of fine-tuning: the one given, else the backbone's default."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return TINY_LEARNING_RATE if self.backbone == TINY else PAPER_LEARNING_RATE
+
+    @property
+    def without_effect(self) -> list[str]:
+        """The names of the settings that do nothing for this backbone."""
+        if self.backbone == TINY:
+            return ["random_weights"] if self.random_weights else []
+        names = [field.name for field in dataclasses.fields(self)]
+        return [name for name in names if name.startswith("tiny_")]

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from harness.errors import MethodError
 from harness.histories import Histories
 from harness.method import RunContext
 from harness.progress import Bar
 from methods.calrec.backbone import Backbone
 from methods.calrec.objective import language_model_loss, next_item_loss
 from methods.calrec.optimisation import BestEpoch, Optimisation, finite
-from methods.calrec.precision import autocast
+from methods.calrec.precision import training_precision
 from methods.calrec.sequences import (
     SequenceMaker,
     TrainingPair,
@@ -41,9 +42,14 @@ def pretrain(
 
     It stands in for the pre-training on text that the paper's backbone has behind it, and is
     named as a stand-in in the record. Returns the number of tokens read.
+
+    Raises:
+        MethodError: no history holds an event, or the loss is no finite number.
     """
     tokens_read = 0
     events = len(histories.items)
+    if not events:
+        raise MethodError("calrec has nothing to learn from: every training history is empty")
     optimisation: Optimisation | None = None
     for epoch in range(settings.tiny_pretraining_epochs):
         generator = np.random.default_rng([context.seed, PRETRAINING, epoch])
@@ -58,7 +64,7 @@ def pretrain(
                 cosine_steps=settings.tiny_pretraining_epochs * len(batches),
                 clip=settings.gradient_clip,
             )
-        label = f"calrec stand-in pre-training {epoch + 1}/{settings.tiny_pretraining_epochs}"
+        label = f"stand-in pre-training {epoch + 1}/{settings.tiny_pretraining_epochs}"
         with context.progress.bar(label, events, "items") as bar:
             loss = _language_model_epoch(backbone, batches, optimisation, bar, events)
         tokens_read += sum(map(len, windows))
@@ -78,7 +84,7 @@ def _language_model_epoch(
     total, counted, shown = 0.0, 0, 0
     for number, batch in enumerate(batches, 1):
         count = sum(len(window) - 1 for window in batch)
-        with autocast(backbone.device):
+        with training_precision(backbone.device):
             loss = language_model_loss(backbone, batch)
         (loss / max(1, count)).backward()
         total, counted = total + finite(loss.item(), "stand-in pre-training"), counted + count
@@ -130,7 +136,16 @@ def fine_tune(
 
     Returns:
         The epoch whose weights were kept, counted from 1, and the number of tokens read.
+
+    Raises:
+        MethodError: no history has two events, or the loss is no finite number.
     """
+    if histories.lengths.max(initial=0) < 2:
+        raise MethodError(
+            "calrec has nothing to fine-tune on: it needs a training history of two events, one "
+            f"to read and one to generate, and the longest has {histories.lengths.max(initial=0)}"
+            "; set calrec.epochs to 0 to do without"
+        )
     keeper = BestEpoch(backbone.model, settings.patience, validate)
     optimisation = Optimisation(
         backbone.model,
@@ -146,7 +161,7 @@ def fine_tune(
     for epoch in range(1, settings.epochs + 1):
         generator = np.random.default_rng([context.seed, FINE_TUNING, epoch])
         pairs = training_pairs(histories, maker, generator, settings.max_dropped_events)
-        with context.progress.bar(f"calrec fine-tuning {epoch}", len(pairs), "users") as bar:
+        with context.progress.bar(f"fine-tuning {epoch}", len(pairs), "users") as bar:
             losses = _fine_tuning_epoch(
                 backbone, pairs, optimisation, settings=settings, generator=generator, bar=bar
             )
@@ -176,7 +191,7 @@ def _fine_tuning_epoch(
         count = sum(len(pair.target) for pair in batch)
         literal = settings.nig_reduction == SEQUENCE_SUM
         for part in passes(batch, settings.tokens_at_once):
-            with autocast(backbone.device):
+            with training_precision(backbone.device):
                 loss = next_item_loss(backbone, part)
             (loss / (len(batch) if literal else count)).backward()
             total += finite(loss.item(), "fine-tuning")

@@ -17,7 +17,6 @@ from methods.calrec.retrieval import (
     Retriever,
     kept_predictions,
     linearly_scaled,
-    quasi_round_robin,
 )
 
 CATALOGUE = [
@@ -32,6 +31,13 @@ CATALOGUE = [
     "Title: black tea. Brand: leaf.",
     "Title: tin box. Brand: store.",
 ]
+
+
+def quasi_round_robin(
+    samples: list[GeneratedText], items: list[str] | BM25, **arguments: object
+) -> np.ndarray:
+    """Algorithm 1 for one user, with nothing kept from one text to the next."""
+    return Retriever(items, cache_bytes=0, **arguments).scores(samples)
 
 
 def generated(*pairs: tuple[str, float]) -> list[GeneratedText]:
@@ -142,13 +148,14 @@ def test_scores_have_the_bits_of_a_plain_transcription(
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(SAMPLES, max_size=5), st.sampled_from([0, 200, 2**20]))
-def test_users_together_score_as_each_alone_whatever_the_cache_holds(
+def test_users_one_after_another_score_as_each_alone_whatever_the_cache_holds(
     samples_of_users: list[list[GeneratedText]], cache_bytes: int
 ) -> None:
-    together = Retriever(CATALOGUE, cache_bytes=cache_bytes).score_many(samples_of_users)
-    assert together.shape == (len(samples_of_users), len(CATALOGUE))
-    for row, samples in enumerate(samples_of_users):
-        assert together[row].tobytes() == quasi_round_robin(samples, CATALOGUE).tobytes()
+    retriever = Retriever(CATALOGUE, cache_bytes=cache_bytes)
+    for samples in samples_of_users:
+        scores = retriever.scores(samples)
+        assert scores.shape == (len(CATALOGUE),)
+        assert scores.tobytes() == quasi_round_robin(samples, CATALOGUE).tobytes()
 
 
 def test_the_first_places_are_the_best_items_of_the_texts_in_order_of_score() -> None:
@@ -237,8 +244,6 @@ def test_what_is_no_log_probability_is_refused_with_its_index(value: float) -> N
     samples = generated(("a", -1.0), ("b", -2.0), ("a", value))
     with pytest.raises(MethodError, match=f"generated text 2 has the log-probability {value}"):
         quasi_round_robin(samples, CATALOGUE)
-    with pytest.raises(MethodError, match="user 1 of 2: generated text 2"):
-        Retriever(CATALOGUE).score_many([samples[:2], samples])
 
 
 def test_rounding_above_zero_is_let_pass() -> None:
@@ -246,11 +251,18 @@ def test_rounding_above_zero_is_let_pass() -> None:
 
 
 def test_each_distinct_text_goes_through_bm25_once() -> None:
-    retriever = Retriever(CATALOGUE)
-    users = [generated((CATALOGUE[i % 3], -1.0), (f"{CATALOGUE[i % 3]} ", -2.0)) for i in range(9)]
-    retriever.score_many(users)
-    retriever.scores(users[0])
-    assert retriever.texts_scored == 3
+    read: list[str] = []
+
+    class Recorder(BM25):
+        def scores(self, query: str) -> np.ndarray:
+            read.append(query)
+            return super().scores(query)
+
+    retriever = Retriever(Recorder(CATALOGUE))
+    for i in range(9):
+        text = CATALOGUE[i % 3]
+        retriever.scores(generated((text, -1.0), (f"{text} ", -2.0)))
+    assert read == CATALOGUE[:3]
     assert retriever.n_items == len(CATALOGUE)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from methods.calrec.generation import draw, generate, left_padded
+from methods.calrec.generation import draw, generate
+from methods.calrec.masks import left_padded
 
 torch = pytest.importorskip("torch")
 
