@@ -48,8 +48,17 @@ class Backbone:
     revision: str | None = None
 
     def tokenise(self, text: str) -> list[int]:
-        """Return the ids of ``text`` without special tokens."""
+        """Return the ids of ``text`` without special tokens.
+
+        Raises:
+            DataError: the text spells a token that the model has no embedding of.
+        """
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        if max(ids, default=0) >= n_embeddings(self.model):
+            raise DataError(
+                f"calrec.backbone = {self.source!r} has no embedding of a token that its "
+                f"tokeniser finds in {text!r}; the two do not belong together"
+            )
         return ids
 
     def text(self, ids: Sequence[int]) -> str:
@@ -174,8 +183,10 @@ def describe_backbone(model: Any, tokenizer: Any, source: str, device: str) -> B
         DataError: no token ends a sequence, the tokeniser knows more tokens than the model has
             embeddings, or the architecture has no plain attention cache.
     """
-    rows = model.get_input_embeddings().num_embeddings
-    if len(tokenizer) > rows:
+    rows, eos_id = n_embeddings(model), _eos_id(model, tokenizer, source)
+    # special tokens beyond the vocabulary are let pass: reading a GGUF file, transformers adds one
+    # of GPT-2's to every byte-level tokeniser, and no text spells it (`tokenise` makes sure)
+    if max(tokenizer.vocab_size, eos_id + 1) > rows:
         raise DataError(
             f"calrec.backbone = {source!r}: the tokeniser has {len(tokenizer)} tokens, the model "
             f"{rows} embeddings; the two do not belong together"
@@ -186,7 +197,6 @@ def describe_backbone(model: Any, tokenizer: Any, source: str, device: str) -> B
             f"calrec.backbone = {source!r} has layers of kind {', '.join(sorted(kinds))}: "
             "generation needs a causal language model made of attention layers alone"
         )
-    eos_id = _eos_id(model, tokenizer, source)
     return Backbone(
         model=model.to(device),
         tokenizer=tokenizer,
@@ -196,6 +206,11 @@ def describe_backbone(model: Any, tokenizer: Any, source: str, device: str) -> B
         source=source,
         device=device,
     )
+
+
+def n_embeddings(model: Any) -> int:
+    """Return how many tokens the model has embeddings of."""
+    return int(model.get_input_embeddings().num_embeddings)
 
 
 def _eos_id(model: Any, tokenizer: Any, source: str) -> int:

@@ -48,6 +48,17 @@ def make_backbone(make_settings: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.fixture
+def saved(make_backbone: Callable[..., Any], tmp_path: Path) -> Path:
+    """A folder as save_pretrained leaves it; the tokeniser has the same id for end and padding."""
+    backbone = make_backbone()
+    backbone.tokenizer.pad_token = backbone.tokenizer.eos_token
+    folder = tmp_path / "saved"
+    backbone.model.save_pretrained(folder)
+    backbone.tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
 def make_context(tmp_path: Path) -> Callable[..., RunContext]:
     """A run's context with a silent progress and a log that is kept in ``context.logged``."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -21,17 +22,6 @@ transformers = pytest.importorskip("transformers")
 
 Make = Callable[..., Any]
 HISTORIES = Histories.from_lists([[1, 2, 3], [7]])
-
-
-@pytest.fixture
-def saved(make_backbone: Make, tmp_path: Path) -> Path:
-    """A folder as save_pretrained leaves it; the tokeniser has the same id for end and padding."""
-    backbone = make_backbone()
-    backbone.tokenizer.pad_token = backbone.tokenizer.eos_token
-    folder = tmp_path / "saved"
-    backbone.model.save_pretrained(folder)
-    backbone.tokenizer.save_pretrained(folder)
-    return folder
 
 
 def trained(make_settings: Make, make_context: Make, make_data: Make, **values: Any) -> Any:
@@ -161,12 +151,143 @@ def test_a_tokeniser_of_another_model_is_refused(make_backbone: Make) -> None:
         describe_backbone(backbone.model, backbone.tokenizer, "here", "cpu")
 
 
+def test_a_text_that_spells_a_token_unknown_to_the_model_is_refused(make_backbone: Make) -> None:
+    backbone = make_backbone()
+    backbone.tokenizer.add_tokens(["<|strange|>"], special_tokens=True)
+    described = describe_backbone(backbone.model, backbone.tokenizer, "here", "cpu")
+    assert described.tokenise("Title: Red Lamp")
+    with pytest.raises(DataError, match="do not belong together"):
+        described.tokenise("Title: <|strange|>")
+
+
 def test_a_prompt_longer_than_the_model_reads_is_refused(make_backbone: Make) -> None:
     backbone = make_backbone()
     backbone.model.config.max_position_embeddings = 1024
     backbone.check_room(1000, 24)
     with pytest.raises(UsageError, match="max_input_tokens to 944 or less"):
         backbone.check_room(1024, 80)
+
+
+def test_any_backbone_can_start_from_random_weights(
+    saved: Path, make_settings: Make, make_context: Make, make_data: Make
+) -> None:
+    """Else the preset `untrained` would publish a pretrained model under that name."""
+    values = METHOD.card.presets["untrained"] | {"backbone": str(saved)}
+    stored, _ = load_pretrained(str(saved))
+
+    def weights(seed: int) -> torch.Tensor:
+        method = METHOD(make_settings(**values))
+        method.fit(make_data([[0, 1, 2, 3]]), make_context(seed))
+        assert "from random weights), not fine-tuned" in method.describe()["note"]
+        assert method.describe()["parameters"] == sum(p.numel() for p in stored.parameters())
+        return torch.cat([p.detach().flatten() for p in method._backbone.model.parameters()])
+
+    first = weights(1)
+    assert torch.equal(first, weights(1))
+    assert not torch.equal(first, weights(2))
+    plain = torch.cat([p.detach().flatten() for p in stored.parameters()])
+    matrices = first.ne(plain).float().mean()  # vectors of ones and zeros are no draws
+    assert matrices > 0.9
+
+
+def test_random_weights_do_not_need_any_stored(saved: Path) -> None:
+    (saved / "model.safetensors").unlink()
+    model, _ = load_pretrained(str(saved), weights_seed=0)
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+
+
+def test_dropout_is_seeded(
+    make_backbone: Make, make_settings: Make, make_context: Make, make_data: Make, tmp_path: Path
+) -> None:
+    """Whatever was drawn before, in this process or by an import, the losses are the same."""
+    backbone, folder = make_backbone(), tmp_path / "gpt2"
+    rows = backbone.model.get_input_embeddings().num_embeddings
+    sizes = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 2048, "vocab_size": rows}
+    ids = {"bos_token_id": None, "eos_token_id": None}
+    config = transformers.GPT2Config(**sizes, **ids, resid_pdrop=0.5, embd_pdrop=0.5)
+    transformers.GPT2LMHeadModel(config).save_pretrained(folder)
+    backbone.tokenizer.save_pretrained(folder)
+
+    def losses(noise: int, seed: int = 0) -> list[float]:
+        logged: list[dict[str, Any]] = []
+        context = dataclasses.replace(make_context(seed), log_fn=logged.append)
+        method = METHOD(make_settings(backbone=str(folder), epochs=2, batch_size=2))
+        torch.manual_seed(noise)
+        method.fit(make_data([[0, 1, 2, 3], [4, 5, 6], [7, 8]]), context)
+        return [line["nig_token_mean"] for line in logged]
+
+    assert losses(noise=1) == losses(noise=2)
+    assert losses(noise=1) != losses(noise=1, seed=1)
+
+
+def write_gguf(path: Path) -> None:
+    """Write a Llama of two layers with random weights; its tokens: bytes, one merge, an end."""
+    import gguf
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    tokens = [*bytes_to_unicode().values(), "am", "<|end|>"]
+    width, inner, layers, heads = 32, 48, 2, 2
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(4096)
+    writer.add_embedding_length(width)
+    writer.add_block_count(layers)
+    writer.add_feed_forward_length(inner)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(heads)
+    writer.add_rope_dimension_count(width // heads)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_merges(["a n", "i s"][:0])
+    writer.add_token_merges(["a m"])
+    writer.add_token_types([1] * 257 + [3])
+    writer.add_eos_token_id(257)
+    generator = np.random.default_rng(0)
+
+    def matrix(name: str, *shape: int) -> None:
+        values = generator.normal(0, 0.2, shape).astype(np.float32)
+        writer.add_tensor(f"{name}.weight", values)
+
+    matrix("token_embd", len(tokens), width)
+    for layer in range(layers):
+        for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            matrix(f"blk.{layer}.{name}", width, width)
+        for name in ("ffn_gate", "ffn_up"):
+            matrix(f"blk.{layer}.{name}", inner, width)
+        matrix(f"blk.{layer}.ffn_down", width, inner)
+        for name in ("attn_norm", "ffn_norm"):
+            writer.add_tensor(f"blk.{layer}.{name}.weight", np.ones(width, np.float32))
+    writer.add_tensor("output_norm.weight", np.ones(width, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_a_gguf_file_is_trained_and_generates(
+    make_settings: Make, make_context: Make, make_data: Make, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.gguf"
+    write_gguf(path)
+    before, tokenizer = load_pretrained(str(path))
+    assert tokenizer.decode(tokenizer("é Lamp\n")["input_ids"]) == "é Lamp\n"
+    assert before.dtype == torch.float32
+    method = trained(make_settings, make_context, make_data, backbone=str(path), max_new_tokens=9)
+    after = method._backbone.model
+    assert not torch.equal(before.lm_head.weight, after.lm_head.weight)
+    assert len(method._backbone.tokenise("Lamp")) == 3
+    scores = method.score(HISTORIES, np.arange(12))
+    assert scores.shape == (2, 12)
+    assert np.isfinite(scores).all()
+    described = method.describe()
+    assert described["generated_tokens"] >= 2 * 8
+    assert described["parameters"] == sum(p.numel() for p in before.parameters())
+    assert described["backbone_revision"].startswith("sha256:")
+    random, _ = load_pretrained(str(path), weights_seed=0)
+    assert sum(p.numel() for p in random.parameters()) == described["parameters"]
+    assert not torch.equal(random.lm_head.weight, before.lm_head.weight)
 
 
 def smollm2() -> str:

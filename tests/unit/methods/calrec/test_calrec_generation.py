@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from methods.calrec.generation import draw, generate
+from methods.calrec import masks
+from methods.calrec.generation import LogitsError, draw, generate
 from methods.calrec.masks import left_padded
 
 torch = pytest.importorskip("torch")
@@ -39,13 +40,17 @@ def rescored(backbone: Any, prompt: list[int], ids: Sequence[int]) -> float:
     return float(steps.gather(1, torch.tensor(ids)[:, None]).sum())
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen3", "gemma3"])
-def test_scores_are_those_of_a_plain_forward_pass(make_backbone: Make, family: str) -> None:
+@pytest.mark.parametrize("lengths", [(5, 3, 9, 3), (30, 3, 17, 9)])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen3", "gemma3", "gemma2", "mistral"])
+def test_scores_are_those_of_a_plain_forward_pass(
+    make_backbone: Make, family: str, lengths: tuple[int, ...]
+) -> None:
+    """The last three have windows of 8 tokens, in every other layer or in all of them."""
     backbone = make_backbone(scale=6)
     backbone.model = model_of(family, backbone)
-    prompts = prompts_of(backbone)
+    prompts = prompts_of(backbone, lengths)
     users = sampled(backbone, prompts, [uniforms_of(user) for user in range(4)])
-    assert len({sample.ids for samples in users for sample in samples}) > 12
+    assert len({sample.ids for samples in users for sample in samples}) > 8
     for prompt, samples in zip(prompts, users, strict=True):
         for sample in samples:
             assert sample.log_probability == pytest.approx(
@@ -77,12 +82,47 @@ def model_of(family: str, backbone: Any) -> Any:
         model = transformers.GPT2LMHeadModel(config)
     elif family == "qwen3":
         model = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**sizes))
+    elif family == "mistral":
+        config = transformers.MistralConfig(**sizes, sliding_window=8)
+        model = transformers.MistralForCausalLM(config)
     else:
-        layers = ["sliding_attention", "full_attention"]
-        config = transformers.Gemma3TextConfig(**sizes, layer_types=layers, sliding_window=512)
-        model = transformers.Gemma3ForCausalLM(config)
+        sizes |= {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 8}
+        name = family.capitalize()
+        text = "Text" if family == "gemma3" else ""
+        config = getattr(transformers, f"{name}{text}Config")(**sizes)
+        model = getattr(transformers, f"{name}ForCausalLM")(config)
     model.get_output_embeddings().weight.data.normal_(0, 0.3)
     return model.eval()
+
+
+@pytest.mark.parametrize("family", ["gemma3", "mistral"])
+def test_a_window_left_out_would_be_seen(
+    make_backbone: Make, family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted fault: one mask for all layers, as if none had a window."""
+    backbone = make_backbone(scale=6)
+    backbone.model = model_of(family, backbone)
+    monkeypatch.setattr(masks, "sliding_window", lambda config: None)
+    (prompt,) = prompts_of(backbone, [30])
+    (samples,) = sampled(backbone, [prompt], [uniforms_of(0)])
+    errors = [s.log_probability - rescored(backbone, prompt, s.ids) for s in samples]
+    assert max(map(abs, errors)) > 0.1
+
+
+def test_logits_that_are_no_distribution_name_their_prompt(make_backbone: Make) -> None:
+    """The others of the batch are not to blame."""
+    backbone = make_backbone(scale=6)
+    prompts, uniforms = prompts_of(backbone), [uniforms_of(user) for user in range(4)]
+
+    def spoilt(module: Any, arguments: Any, output: Any) -> Any:
+        rows = [row for row, ids in enumerate(arguments[0].tolist()) if ids[-9:] == prompts[2]]
+        return output.index_fill(0, torch.tensor(rows, dtype=torch.long), float("nan"))
+
+    backbone.model.get_input_embeddings().register_forward_hook(spoilt)
+    with pytest.raises(LogitsError) as caught:
+        sampled(backbone, prompts, uniforms)
+    assert caught.value.prompt == 2
+    assert sampled(backbone, prompts[3:], uniforms[3:])
 
 
 def test_a_user_gets_the_same_texts_alone_and_in_a_batch(make_backbone: Make) -> None:

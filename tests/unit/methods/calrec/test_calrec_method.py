@@ -18,7 +18,7 @@ from harness.histories import Histories
 from harness.settings import Layer, resolve
 from methods.calrec import METHOD
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
 Make = Callable[..., Any]
 ALL = np.arange(12)
@@ -166,6 +166,75 @@ def test_settings_that_do_not_fit_together_are_refused(make_settings: Make) -> N
         make_settings(tiny_width=30, tiny_heads=4)
     with pytest.raises(UsageError, match="tiny_window_items"):
         make_settings(tiny_window_items=30, max_history_items=20)
+
+
+def test_settings_without_effect_are_not_checked_and_are_named(make_settings: Make) -> None:
+    other = make_settings(backbone="some/model", tiny_width=30, tiny_heads=4)
+    make_settings(backbone="some/model", tiny_window_items=30, max_history_items=20)
+    make_settings(tiny_pretraining_epochs=0, tiny_window_items=30, max_history_items=20)
+    assert "tiny_width" in other.without_effect
+    assert all(name.startswith("tiny_") for name in other.without_effect)
+    assert make_settings().without_effect == []
+
+
+def test_the_default_learning_rate_depends_on_the_backbone() -> None:
+    assert METHOD.Settings().fine_tuning_rate == 5e-4
+    assert METHOD.Settings(backbone="some/model").fine_tuning_rate == 1e-4
+    for backbone in ("tiny", "some/model"):
+        assert METHOD.Settings(backbone=backbone, learning_rate=3e-3).fine_tuning_rate == 3e-3
+
+
+def test_logits_that_are_not_finite_name_the_user(fitted: Any) -> None:
+    prompt = fitted._maker.prompt(np.array([7, 8]))
+
+    def spoilt(module: Any, arguments: Any, output: Any) -> Any:
+        ids = arguments[0].tolist()
+        rows = [row for row, line in enumerate(ids) if line[-len(prompt) :] == prompt]
+        return output.index_fill(0, torch.tensor(rows, dtype=torch.long), float("nan"))
+
+    fitted._backbone.model.get_input_embeddings().register_forward_hook(spoilt)
+    with pytest.raises(MethodError, match=r"for user 5 \(history of 2 items\)"):
+        fitted.score(TESTED, ALL)
+    assert fitted._counts["tokens"] == 0
+    assert np.isfinite(fitted.score(TESTED.select(np.array([0, 2, 3])), ALL)).all()
+
+
+def test_generation_is_float32_where_training_is_not(
+    make_settings: Make, make_context: Make, make_data: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from methods.calrec import backbone, precision
+
+    monkeypatch.setattr(precision, "BFLOAT16_DEVICES", {"cpu"})
+    seen = set()
+
+    def record(model: Any, arguments: Any, output: Any) -> None:
+        seen.add((model.training, torch.is_autocast_enabled("cpu"), output.logits.dtype))
+
+    original = backbone.describe_backbone
+
+    def watched(*arguments: Any) -> Any:
+        found = original(*arguments)
+        found.model.register_forward_hook(record)
+        return found
+
+    monkeypatch.setattr(backbone, "describe_backbone", watched)
+    method = METHOD(make_settings(tiny_pretraining_epochs=1, epochs=1))
+    method.fit(make_data([[1, 2, 3], [4, 5, 6]]), make_context())
+    with torch.autocast("cpu", dtype=torch.bfloat16):  # a caller's own must not matter either
+        method.score(TESTED, ALL)
+    assert seen == {(True, True, torch.bfloat16), (False, False, torch.float32)}
+
+
+def test_nothing_to_train_on_is_an_error(
+    make_settings: Make, make_context: Make, make_data: Make
+) -> None:
+    """Not a loss of 0."""
+    single = make_data([[1], [2], []])
+    with pytest.raises(MethodError, match=r"two events.* the longest has 1"):
+        METHOD(make_settings(tiny_pretraining_epochs=0)).fit(single, make_context())
+    METHOD(make_settings(tiny_pretraining_epochs=1, epochs=0)).fit(single, make_context())
+    with pytest.raises(MethodError, match="every training history is empty"):
+        METHOD(make_settings(epochs=0)).fit(make_data([[], []]), make_context())
 
 
 def test_looking_at_the_card_imports_nothing_heavy() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import MethodError
 from harness.progress import SilentBar
-from methods.calrec import METHOD, optimisation, training
+from methods.calrec import optimisation, training
 from methods.calrec.objective import language_model_loss, next_item_loss
 from methods.calrec.sequences import TrainingPair
 
@@ -163,52 +163,3 @@ def test_without_validation_the_last_epoch_counts() -> None:
 def test_a_loss_that_is_no_number_is_an_error() -> None:
     with pytest.raises(MethodError, match="lower the learning rate"):
         optimisation.finite(float("nan"), "fine-tuning")
-
-
-class TrainingRecorder:
-    """Keeps all text that any backbone reads in training mode."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from methods.calrec import backbone as module
-
-        self.texts: list[str] = []
-        original = module.describe_backbone
-
-        def watched(*arguments: Any) -> Any:
-            backbone = original(*arguments)
-            backbone.model.register_forward_pre_hook(self._hook(backbone), with_kwargs=True)
-            return backbone
-
-        monkeypatch.setattr(module, "describe_backbone", watched)
-
-    def _hook(self, backbone: Any) -> Callable[..., None]:
-        def record(model: Any, arguments: Any, named: dict[str, Any]) -> None:
-            if model.training:
-                self.texts += backbone.tokenizer.batch_decode(named["input_ids"])
-
-        return record
-
-    def saw(self, marker: str) -> bool:
-        return any(marker in text for text in self.texts)
-
-
-@pytest.mark.parametrize("planted", [False, True])
-def test_no_held_out_item_enters_a_training_string(
-    make_settings: Make,
-    make_context: Make,
-    make_data: Make,
-    catalogue: tuple[str, ...],
-    monkeypatch: pytest.MonkeyPatch,
-    planted: bool,
-) -> None:
-    """An item that only validation and test hold is never read; planted in training it is seen."""
-    marker = "Title: Zzyzx Quux. Brand: Unknown."
-    recorder = TrainingRecorder(monkeypatch)
-    lists = [[(user + step) % 12 for step in range(6)] for user in range(12)]
-    if planted:
-        lists[5][2] = len(catalogue)
-    settings = make_settings(tiny_pretraining_epochs=1, epochs=1, validation_users=4)
-    METHOD(settings).fit(make_data(lists, (*catalogue, marker)), make_context())
-    assert recorder.saw(catalogue[0])
-    assert recorder.saw("This is the summary")
-    assert recorder.saw("Zzyzx") == planted
