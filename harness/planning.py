@@ -66,6 +66,7 @@ class Cell:
         seed: the cell's seed.
         device: "cpu" or "cuda".
         source: digest of the method's code as it was planned.
+        external: what `Method.external_inputs` said when it was planned.
         row_id: see `harness.protocol.row_id`.
         run_id: see `harness.protocol.run_id`.
         folder: where its record goes.
@@ -83,6 +84,7 @@ class Cell:
     seed: int
     device: str
     source: str
+    external: Mapping[str, str]
     row_id: str
     run_id: str
     folder: Path
@@ -131,8 +133,8 @@ def choose_methods(names: Sequence[str], assignments: Sequence[str]) -> list[Met
                 f"--set names the method {method!r}, which is not part of this run: "
                 f"{did_you_mean(method, methods)}"
             )
-    for choice in choices:  # settings are checked before anything is prepared or trained
-        _resolve(choice, {})
+    for choice in choices:  # what cannot be is refused before anything is prepared or trained
+        choice.entry.method.external_inputs(_resolve(choice, {})[0])
     return choices
 
 
@@ -187,6 +189,7 @@ def plan_cell(
         choice, data.card.method_settings.get(choice.entry.name, {})
     )
     source = _source_hash(choice.entry.name)
+    external = dict(choice.entry.method.external_inputs(settings))
     label = choice.name
     if changed:
         label += " (" + ", ".join(f"{name}={changed[name]}" for name in sorted(changed)) + ")"
@@ -200,14 +203,15 @@ def plan_cell(
         device=device,
         threads=environment.numeric_threads(),
         source=source,
+        external=external,
     )
     identity = run_id(row, seed)
     folder = out / data.card.name / choice.name.replace(":", "-") / f"seed{seed}-{identity[:12]}"
     obstacle = _obstacle(choice.entry.method, data)
     finished = finished_record(folder, identity)
     return Cell(
-        choice, settings, origins, label, data, seed, device, source, row, identity, folder,
-        obstacle, finished, fresh, _plan(obstacle, folder, finished, fresh),
+        choice, settings, origins, label, data, seed, device, source, external, row, identity,
+        folder, obstacle, finished, fresh, _plan(obstacle, folder, finished, fresh),
     )  # fmt: skip
 
 

@@ -39,6 +39,7 @@ def row_id(
     device: str,
     threads: int,
     source: str,
+    external: Mapping[str, str],
 ) -> str:
     """Return the digest of all that determines a cell's ranks, its seed excepted.
 
@@ -60,6 +61,7 @@ def row_id(
                 "device": device,
                 "threads": threads,
                 "source": source,
+                "external": external,
             }
         )
     )

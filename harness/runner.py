@@ -185,6 +185,7 @@ def _method_facts(cell: Cell) -> dict[str, Any]:
         "inputs": sorted(card.inputs),
         "settings": dataclasses.asdict(cell.settings),
         "origins": dict(cell.origins),
+        "external_inputs": dict(cell.external),
     }
 
 

@@ -150,7 +150,7 @@ def test_the_id_is_a_digest_of_canonical_json():
         "method": "m", "settings": {"a": 1, "b": (1, 2)}, "inputs": [], "split_hash": "s",
         "protocol": protocol_of({"split": "x"}), "verb": "bought",
         "device": "cpu", "threads": 2,
-        "source": "c",
+        "source": "c", "external": {"weights": "1"},
     }  # fmt: skip
     again = facts | {"settings": {"b": [1, 2], "a": 1}}
     assert row_id(**facts) == row_id(**again)
@@ -165,3 +165,24 @@ def test_the_id_is_a_digest_of_canonical_json():
     row = row_id(**facts)
     assert len({row, run_id(row, 0), run_id(row, 1), run_id("other", 0)}) == 4
     assert run_id(row, 0) == run_id(row, 0)
+
+
+def test_what_lies_outside_decides_too(plugin, data, tmp_path):
+    weights = tmp_path / "weights"
+    weights.write_text("first")
+    toy = plugin("toy")
+    outside = classmethod(lambda cls, settings: {"weights": weights.read_text()})
+    toy.METHOD.external_inputs = outside
+    first = _cell(data, tmp_path)
+    weights.write_text("second")
+    assert _cell(data, tmp_path).run_id != first.run_id
+    assert first.external == {"weights": "first"}
+
+
+def test_what_is_absent_outside_is_refused_before_any_data(plugin):
+    def absent(cls, settings):
+        raise UsageError("no weights there")
+
+    plugin("toy").METHOD.external_inputs = classmethod(absent)
+    with pytest.raises(UsageError, match="no weights there"):
+        choose_methods(["toy"], [])
