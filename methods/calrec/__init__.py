@@ -3,7 +3,9 @@
 * `prompts` and `sequences`: the paper's layout of histories and targets (section 3.2);
 * `backbone` and `tiny`: the language model;
 * `objective`, `training` and `optimisation`: what is minimised and how (sections 3.3 and 3.4);
-* `generation`: temperature sampling with sequence scores (section 3.5);
+* `location`: which files a backbone is read from, and their digests;
+* `rehearsal`: a trial of a backbone from outside, before it is trained;
+* `generation`, `masks`: temperature sampling with sequence scores (section 3.5);
 * `retrieval`: Algorithm 1, from texts to item scores;
 * `method`: the order of it all.
 

@@ -31,10 +31,10 @@ USERS_AT_ONCE = 64
 
 
 class LogitsError(Exception):
-    """The model's logits are no distribution; ``prompt`` is the index of the prompt behind them."""
+    """The model's logits are no distribution, for the prompt of the index ``prompt``."""
 
     def __init__(self, prompt: int) -> None:
-        super().__init__(f"logits that are NaN or infinite after prompt {prompt}")
+        super().__init__(prompt)
         self.prompt = prompt
 
 

@@ -82,6 +82,7 @@ class CALRec(Method):
         """
         from methods.calrec.backbone import load_backbone
         from methods.calrec.prompts import Template
+        from methods.calrec.rehearsal import check_generation
         from methods.calrec.retrieval import Retriever
         from methods.calrec.sequences import SequenceMaker
 
@@ -107,6 +108,8 @@ class CALRec(Method):
         self._catalogue = {text.strip() for text in texts}
         self._max_new_tokens = settings.max_new_tokens or self._maker.longest_item() + 1
         self._backbone.check_room(settings.max_input_tokens, self._max_new_tokens)
+        if settings.backbone != TINY:
+            check_generation(self._backbone, settings.max_input_tokens)
         self._context = context
         self._folder = context.work_dir / "generated"
         self._counts = {"users": 0, "distinct": 0, "off_catalogue": 0, "cut_off": 0, "tokens": 0}

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
+from harness.errors import DataError
 from methods.calrec import masks
 from methods.calrec.generation import LogitsError, draw, generate
 from methods.calrec.masks import left_padded
+from methods.calrec.rehearsal import check_generation
 
 torch = pytest.importorskip("torch")
 
@@ -107,6 +109,44 @@ def test_a_window_left_out_would_be_seen(
     (samples,) = sampled(backbone, [prompt], [uniforms_of(0)])
     errors = [s.log_probability - rescored(backbone, prompt, s.ids) for s in samples]
     assert max(map(abs, errors)) > 0.1
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3", "mistral"])
+def test_a_rehearsal_lets_known_families_pass(make_backbone: Make, family: str) -> None:
+    backbone = make_backbone(scale=6)
+    backbone.model = model_of(family, backbone)
+    check_generation(backbone, 40)
+
+
+def test_a_rehearsal_finds_a_window_under_another_name(make_backbone: Make) -> None:
+    """GPT-Neo's local layers go by cache slots; a prompt within the window shows nothing."""
+    import transformers
+
+    backbone = make_backbone(scale=6)
+    rows = backbone.model.get_input_embeddings().num_embeddings
+    torch.manual_seed(0)
+    backbone.model = transformers.GPTNeoForCausalLM(
+        transformers.GPTNeoConfig(
+            vocab_size=rows,
+            hidden_size=32,
+            num_layers=2,
+            num_heads=2,
+            attention_types=[[["global", "local"], 1]],
+            window_size=8,
+            max_position_embeddings=64,
+            tie_word_embeddings=False,
+        )
+    ).eval()
+    backbone.model.get_output_embeddings().weight.data.normal_(0, 0.3)
+    with pytest.raises(DataError, match="gpt_neo's, is of a kind that sampling cannot follow"):
+        check_generation(backbone, 40)
+
+
+def test_a_rehearsal_refuses_weights_that_are_no_numbers(make_backbone: Make) -> None:
+    backbone = make_backbone()
+    backbone.model.get_input_embeddings().weight.data[5] = float("nan")
+    with pytest.raises(DataError, match="NaN or infinite before any training"):
+        check_generation(backbone, 40)
 
 
 def test_logits_that_are_no_distribution_name_their_prompt(make_backbone: Make) -> None:
