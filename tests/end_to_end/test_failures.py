@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness import files, planning
-from tests.toys import install, process
+from tests.toys import install, process, write_card
 
 FAULTS = {
     "raises": ({"fit": "raise RuntimeError('no\\nluck')"}, "RuntimeError: no luck"),
@@ -278,4 +278,14 @@ def test_a_file_limit_of_the_real_system(shell, tmp_path):
     assert shell.records()["large 0"]["status"] == "failed"
     assert not list(shell.folder_of("large").glob("*.npz"))
     assert not list(shell.folder_of("large").glob(".*.tmp"))
+    assert shell.records()["random 0"]["status"] == "ok"
+
+
+def test_a_data_set_whose_files_are_absent_stops_no_other(shell, tmp_path):
+    absent = write_card(tmp_path / "other", name="other")
+    for source in absent.parent.glob("*.jsonl*"):
+        source.unlink()
+    done = shell.run("random", "--datasets", f"{shell.card},{absent}")
+    assert done.code == 1
+    assert "data set other: its" in done.err
     assert shell.records()["random 0"]["status"] == "ok"

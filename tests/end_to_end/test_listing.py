@@ -109,3 +109,20 @@ def test_plug_ins_come_by_entry_points(shell, tmp_path):
     out, err = ran.communicate(timeout=120)
     assert ran.returncode == 0, err
     assert shell.records()["guest 0"]["report"]["note"] == "from elsewhere"
+
+
+def test_a_preset_that_does_not_exist_is_refused(shell):
+    done = shell("list", "methods", "sasrec:nope")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "no preset 'nope'" in done.err
+
+
+def test_a_python_without_the_packages_is_told_what_to_do():
+    # -S -I: neither site-packages nor the current folder, as with a system Python
+    code = f"import sys, runpy; sys.path.insert(0, {str(ROOT)!r}); runpy.run_module('harness')"
+    done = subprocess.run(
+        [sys.executable, "-S", "-I", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "make setup" in done.stderr
+    assert "Traceback" not in done.stderr
