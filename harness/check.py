@@ -224,8 +224,10 @@ def _check_rows(text: str, rows: dict[str, list[dict[str, Any]]]) -> list[str]:
         dirty = any(
             record["code"]["dirty"] is not False or not record["code"]["commit"] for record in group
         )
-        (note,) = (line for line in text.splitlines() if line.startswith(f"- `{label}`: "))
-        if dirty != ("Made with uncommitted code." in note):
+        notes = [line for line in text.splitlines() if line.startswith(f"- `{label}`: ")]
+        if len(notes) != 1:
+            faults.append(f"row {label!r} has {len(notes)} notes instead of one")
+        elif dirty != ("Made with uncommitted code." in notes[0]):
             faults.append(f"the note of row {label!r} is wrong about uncommitted code")
     return faults
 

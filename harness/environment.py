@@ -99,7 +99,11 @@ DEFAULT_THREADS = 2
 
 
 def numeric_threads() -> int:
-    """Return how many threads numeric code uses: $OMP_NUM_THREADS, or `DEFAULT_THREADS`."""
+    """Return how many threads numeric code is meant to use: $OMP_NUM_THREADS, or the default.
+
+    The command line puts the number into the environment before numpy or torch is loaded; who
+    plans cells from Python does so too.
+    """
     given = os.environ.get(THREADS_VARIABLE, "").partition(",")[0]  # "4,2": outermost level first
     return int(given) if given.isdecimal() and int(given) else DEFAULT_THREADS
 

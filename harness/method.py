@@ -139,7 +139,13 @@ class RunContext:
         return self.validate_fn(method, users)
 
     def log(self, **values: Any) -> None:
-        """Append one line to the fit log of the record (step, losses, validation metrics, …)."""
+        """Append one line to the fit log of the record (step, losses, validation metrics, …).
+
+        Numbers, booleans, None and short single lines of text; NaN and infinity become null.
+
+        Raises:
+            MethodError: anything else: the log is published, and item texts must not be.
+        """
         self.log_fn(values)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -198,8 +204,9 @@ class Method(ABC):
     def describe(self) -> Mapping[str, Any]:
         """Return what the record should keep of the fitted method.
 
-        ``parameters`` (int) is shown on the leaderboard; ``note`` (str) is printed beside the
-        row; counts such as tokens read or texts generated go into the record.
+        ``parameters`` (int) is shown on the leaderboard; ``note`` (one printable line) is printed
+        beside the row; counts such as tokens read or texts generated go into the record. Numbers
+        must be finite.
         """
         return {}
 

@@ -12,9 +12,7 @@ from typing import Any
 from harness.errors import DataError, HarnessError
 from harness.files import canonical_json, sha256_text
 from harness.records import FIT_LOG_FILE, Record, verified_fit_log
-
-LONGEST_WORDING = 80
-"""Characters of a text in a published fit log: room for a stage's name, none for an item's text."""
+from harness.reporting import LONGEST_WORDING
 
 _NOT_WITHIN = r"(?<![\w./:])"  # not the middle of a hub id, of a relative path or of an address
 

@@ -112,7 +112,7 @@ def _check_publishable(folder: Path, record: Record, allow_dirty: bool) -> None:
         made = "uncommitted code" if record.code["commit"] else "code of no known commit"
         raise HarnessError(
             f"{folder} was made with {made}, so nobody else can make it again; commit and run it "
-            "anew, or pass --allow-dirty to publish it with that mark"
+            "with --fresh, or pass --allow-dirty to publish it with that mark"
         )
 
 
@@ -153,8 +153,8 @@ def _check_replaced(promotions: Iterable[Promotion], published: Iterable[Record]
         if old.row_id != one.record.row_id and old.finished_at > newest_of[label]:
             raise HarnessError(
                 f"{one.folder}: {label!r} was finished {newest_of[label]} here, and the published "
-                f"row, made by other code or settings, {old.finished_at}; run it again to replace "
-                "the newer one"
+                f"row, made by other code or settings, {old.finished_at}; run it with --fresh to "
+                "replace the newer one"
             )
 
 

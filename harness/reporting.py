@@ -25,7 +25,7 @@ def log_line(values: Mapping[str, Any]) -> str:
 
 
 def _logged(name: str, value: Any) -> Any:
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         value = value.item()
     if value is None or isinstance(value, bool | int):
         return value
@@ -44,7 +44,8 @@ def plain_report(report: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         MethodError: something that JSON has no form for, NaN and infinity included; `parameters`
-            that is no whole number; a `note` that is not one line or would break a table.
+            that is no whole number; a `note` that is not one printable line. What would
+            break a table in a note (| ` < >) is replaced by blanks.
     """
     try:
         text = json.dumps(dict(report), default=_plain_number, allow_nan=False)
@@ -54,11 +55,11 @@ def plain_report(report: Mapping[str, Any]) -> dict[str, Any]:
     parameters, note = plain.get("parameters"), plain.get("note")
     if parameters is not None and (isinstance(parameters, bool) or not isinstance(parameters, int)):
         raise MethodError(f"describe(): parameters must be a whole number, found {parameters!r}")
-    if note is not None and not (
-        isinstance(note, str) and note.isprintable() and not set(note) & set("|`<>")
-    ):
-        raise MethodError(f"describe(): note must be one line without | ` < >, found {note!r}")
-    return plain
+    if note is None:
+        return plain
+    if not (isinstance(note, str) and note.isprintable()):
+        raise MethodError(f"describe(): note must be one printable line, found {note!r}")
+    return {**plain, "note": note.translate(dict.fromkeys(map(ord, "|`<>"), " "))}
 
 
 def _plain_number(value: Any) -> Any:

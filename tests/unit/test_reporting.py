@@ -12,7 +12,7 @@ from harness.reporting import log_line, plain_report
 
 
 def test_a_log_line_is_strict_json():
-    line = log_line({"epoch": 1, "loss": np.float32(0.5), "best": float("nan"), "stage": "tuning"})
+    line = log_line({"epoch": 1, "loss": np.array(0.5), "best": float("nan"), "stage": "tuning"})
     assert json.loads(line) == {"epoch": 1, "loss": 0.5, "best": None, "stage": "tuning"}
 
 
@@ -23,15 +23,15 @@ def test_texts_and_structures_stay_out_of_the_fit_log(value):
 
 
 def test_numbers_of_numpy_become_plain_in_a_report():
-    report = plain_report({"parameters": np.int64(3), "shares": np.arange(2) / 2, "note": "fine"})
-    assert report == {"parameters": 3, "shares": [0.0, 0.5], "note": "fine"}
+    report = plain_report({"parameters": np.int64(3), "shares": np.arange(2) / 2, "note": "a|<b"})
+    assert report == {"parameters": 3, "shares": [0.0, 0.5], "note": "a  b"}
 
 
 @pytest.mark.parametrize(
     "report",
     [
         {"parameters": "many"}, {"parameters": [1]}, {"parameters": 1.5}, {"parameters": True},
-        {"note": "a\n| x | y |"}, {"note": "a | b"}, {"note": 3}, {"share": float("nan")},
+        {"note": "a\n| x | y |"}, {"note": 3}, {"share": float("nan")},
         {"what": {1}},
     ],
 )  # fmt: skip
