@@ -234,7 +234,7 @@ def _obstacle(method: type[Method], data: PreparedData) -> str | None:
     missing = environment.missing_packages(method.card.requires)
     if missing:
         return f"needs {', '.join(missing)}, not installed; see `python -m harness doctor`"
-    if Input.ITEM_TEXT in method.card.inputs and not data.card.text.attributes:
+    if Input.ITEM_TEXT in method.card.inputs and not data.card.text:
         return f"reads item texts, and {data.card.name} has none"
     return None
 

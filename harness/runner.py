@@ -202,4 +202,6 @@ def _dataset_facts(data: PreparedData) -> dict[str, Any]:
         "n_users": len(data.sequences),
         "n_items": len(data.item_ids),
         "n_events": len(data.sequences.items),
+        "source_digests": dict(data.source_digests),
+        "faulty_lines": data.counts["faulty_lines"],
     }

@@ -7,6 +7,8 @@ from typing import Any
 
 from tabulate import tabulate
 
+from harness.commands.options import default_cache
+
 
 def add_parser(parsers: Any) -> None:
     """Declare the command."""
@@ -48,7 +50,8 @@ def _data_sets() -> list[tuple[str, str]]:
     from harness.data.cards import card_names, load_card
     from harness.data.sources import why_absent
 
-    return [(name, why_absent(load_card(name)) or "found") for name in card_names()]
+    cache = default_cache()
+    return [(name, why_absent(load_card(name), cache) or "found") for name in card_names()]
 
 
 def _device() -> str:

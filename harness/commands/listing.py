@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
+
+if TYPE_CHECKING:
+    from harness.data.mixture_card import MixtureCard
 
 
 def add_parser(parsers: Any) -> None:
@@ -62,23 +65,50 @@ def _one_method(name: str) -> str:
 
 def _datasets() -> str:
     from harness.data.cards import card_names, load_card
+    from harness.data.mixture import load_mixture_card, mixture_names
 
     cards = [load_card(name) for name in card_names()]
     rows = [(card.name, card.title, card.licence) for card in cards]
+    mixtures = [load_mixture_card(name) for name in mixture_names()]
+    rows += [
+        (card.name, card.title, f"mixture of {len(card.parts)} data sets") for card in mixtures
+    ]
     return tabulate(rows, ["data set", "title", "licence"], maxcolwidths=[None, 40, 60])
 
 
 def _one_dataset(name: str) -> str:
     from harness.data.cards import load_card
+    from harness.data.mixture import load_mixture_card, names_mixture
 
+    if names_mixture(name):
+        return _one_mixture(load_mixture_card(name))
     card = load_card(name)
     protocol = ", ".join(
         f"{key}={value}" for key, value in dataclasses.asdict(card.protocol).items()
     )
     text = ", ".join(f"{part.label} ({part.words} words)" for part in card.text.attributes)
+    text = text or card.text.verbatim or "none"
+    files = "\n".join(
+        f"{role}: {file.path}{' ' + file.urls[0] if file.urls else ''}"
+        for role, file in card.source.files.items()
+    )
     rows = [
-        ("title", card.title), ("source", card.url), ("licence", card.licence),
+        ("title", card.title), ("source", card.url), ("files", files), ("licence", card.licence),
         ("citation", card.citation), ("redistributable", card.redistributable),
         ("protocol", protocol), ("text", text), ("verb", card.verb), ("notes", card.notes),
     ]  # fmt: skip
     return tabulate(rows, tablefmt="plain", maxcolwidths=[None, 90])
+
+
+def _one_mixture(card: MixtureCard) -> str:
+    parts = [
+        (part.dataset, part.training, "selects the checkpoint" if part.selection else "")
+        for part in card.parts
+    ]
+    facts = [("title", card.title), ("exponent", card.exponent), ("notes", card.notes)]
+    return "\n\n".join(
+        [
+            tabulate(facts, tablefmt="plain", maxcolwidths=[None, 90]),
+            tabulate(parts, ["data set", "training events", ""]),
+        ]
+    )

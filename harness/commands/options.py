@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.data.card import DatasetCard
 
 DEFAULT_DATASET = "ml-100k"
 CACHE_VARIABLE = "HARNESS_CACHE"
@@ -43,6 +47,41 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         help=f"where prepared data sets are kept (default: ${CACHE_VARIABLE} or the user's cache)",
     )  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def add_variant_options(parser: argparse.ArgumentParser) -> None:
+    """Add what makes a variant of each data set named."""
+    parser.add_argument(
+        "--dedup", choices=("consecutive", "global", "none"),
+        help="drop duplicates by this rule, in place of the card's (consecutive: the paper's)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--without-texts", action="store_true", help="leave out item texts and their file"
+    )
+    parser.add_argument(
+        "--fault-limit", type=int, metavar="N",
+        help="leave out up to N faulty lines, in place of the card's limit",
+    )  # fmt: skip
+
+
+def chosen_card(name: str, options: argparse.Namespace) -> DatasetCard:
+    """Return the card that a command line names, in the variant that it asks for.
+
+    Raises:
+        UsageError: no such card, or a limit below 0.
+        DataError: the card is malformed, or the variant cannot be.
+    """
+    from harness.data.cards import load_card
+    from harness.data.variants import variant
+
+    if options.fault_limit is not None and options.fault_limit < 0:
+        raise UsageError(f"--fault-limit must be at least 0, found {options.fault_limit}")
+    return variant(
+        load_card(name),
+        dedup=options.dedup,
+        without_texts=options.without_texts,
+        fault_limit=options.fault_limit,
+    )
 
 
 def add_out_option(parser: argparse.ArgumentParser) -> None:

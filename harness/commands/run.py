@@ -11,6 +11,8 @@ from harness.commands.options import (
     DEFAULT_DATASET,
     add_data_options,
     add_out_option,
+    add_variant_options,
+    chosen_card,
     default_cache,
     names,
     seeds,
@@ -47,6 +49,7 @@ def add_parser(parsers: Any) -> None:
     parser.add_argument("--threads", type=int, help=THREADS_HELP)
     parser.add_argument("--fresh", action="store_true", help="run finished cells again")
     parser.add_argument("--dry-run", action="store_true", help="list the cells, run nothing")
+    add_variant_options(parser)
     add_out_option(parser)
     add_data_options(parser)
     parser.set_defaults(execute=execute)
@@ -100,13 +103,12 @@ def _planned(
     options: argparse.Namespace, choices: list[Any], seed_list: list[int], device: str
 ) -> tuple[list[Cell], list[str]]:
     """Return the cells of every data set that can be prepared, and why others cannot."""
-    from harness.data.cards import load_card
     from harness.data.prepare import prepare
     from harness.planning import plan_cells
     from harness.progress import Progress
 
     progress = Progress(shown=not options.quiet)
-    cards = [load_card(name) for name in names(options.datasets)]
+    cards = [chosen_card(name, options) for name in names(options.datasets)]
     if not cards:
         raise UsageError("--datasets names no data set")
     if len({card.name for card in cards}) < len(cards):

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.files import canonical_json, sha256_text
+
 #: for every source kind: the files it must have, and those it may have
-SOURCE_FILES = {
+SOURCE_FILES: dict[str, tuple[set[str], set[str]]] = {
     "recbole-atomic": ({"events", "items"}, set()),
     "tidy-jsonl": ({"events", "items"}, set()),
     "amazon-2018": ({"events"}, {"items"}),
+    "table": ({"events"}, {"items"}),
+    "unisrec": ({"train", "validation", "test"}, {"items", "item_index", "user_index"}),
+    "recformer": ({"train", "validation", "test", "items", "item_index"}, {"user_index"}),
 }
+#: kinds whose columns the card names under [source.fields]
+KINDS_WITH_FIELDS = ("recbole-atomic", "table")
+TIME_UNITS = {"s": 1, "ms": 1000}
 DEDUPS = ("consecutive", "global", "none")
 CLEANINGS = ("plain", "html", "price", "main-category")
 COUNTS = (
     "events_read",
+    "faulty_lines",
     "duplicates_dropped",
     "users_read",
     "users_dropped",
@@ -28,14 +37,35 @@ COUNTS = (
     "distinct_texts",
     "consecutive_repeats",
 )
+TABLE_1_FIGURES = (
+    "users",
+    "duplicates_percent",
+    "items",
+    "purchases",
+    "items_per_user",
+    "purchases_per_item",
+    "density",
+    "words_per_item",
+    "word_vocabulary",
+    "average_word_frequency",
+)
+"""The columns of the paper's table 1, in its order."""
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One source file: its path inside the source's folder, and the SHA-256 of its bytes."""
+    """One source file.
+
+    Attributes:
+        path: inside the source's folder; a folder that holds the file itself will do too.
+        sha256: of its bytes; None where nobody states it. Then the digest found is kept with the
+            prepared data, and a file that changes is noticed.
+        urls: where it is published, mirrors after the first; empty where it cannot be fetched.
+    """
 
     path: str
-    sha256: str
+    sha256: str | None
+    urls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,7 +75,10 @@ class Source:
     Attributes:
         kind: the reader, a key of `SOURCE_FILES`.
         files: by role ("events", "items").
-        fields: for ``recbole-atomic``: the column of each of user, item, rating, time, text.
+        fields: for ``recbole-atomic`` and ``table``: the column of each of user, item, rating,
+            time, text.
+        time_unit: for ``table``: what its numbers of time count, "s" or "ms".
+        fault_limit: how many faulty lines are left out, counted and reported, before the run stops.
         package: an installed package that holds the files, or None.
         folder_env: the environment variable that names their folder otherwise, or None.
         folder_default: the folder where that variable is not set, relative to ``anchor``.
@@ -59,6 +92,8 @@ class Source:
     folder_env: str | None
     folder_default: str | None
     anchor: Path
+    time_unit: str = "s"
+    fault_limit: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,15 +108,27 @@ class TextAttribute:
 
 @dataclass(frozen=True)
 class TextRules:
-    """How an item becomes text, and what to do with one that has none ("error", "unknown")."""
+    """How an item becomes text, and what to do with one that has none ("error", "unknown").
+
+    Attributes:
+        attributes: the template's parts; empty where there are no texts, or they stand ready.
+        items_without_text: "error", or "unknown" to render what is missing as ``Unknown``.
+        verbatim: the source field that holds the whole text ready made, or None.
+    """
 
     attributes: tuple[TextAttribute, ...]
     items_without_text: str
+    verbatim: str | None = None
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The source fields that the text is made of."""
-        return tuple(attribute.field for attribute in self.attributes)
+        ready = (self.verbatim,) if self.verbatim else ()
+        return (*ready, *(attribute.field for attribute in self.attributes))
+
+    def __bool__(self) -> bool:
+        """Whether items have texts at all."""
+        return bool(self.fields)
 
 
 @dataclass(frozen=True)
@@ -114,6 +161,8 @@ class DatasetCard:
         redistributable: whether pages with item texts may be published.
         verb: the past participle in prompts: "bought", "watched".
         expected: counts that the prepared data set must have.
+        paper: the paper's own figures for this data set, by the names of `table1_row`: for
+            comparison, never enforced.
         method_settings: by method, the settings that this data set asks for.
     """
 
@@ -129,6 +178,20 @@ class DatasetCard:
     text: TextRules
     protocol: Protocol
     expected: Mapping[str, int]
+    paper: Mapping[str, float]
     method_settings: Mapping[str, Mapping[str, Any]]
     hash: str
     data_hash: str
+
+
+def data_hash(source: Source, text: TextRules, protocol: Protocol) -> str:
+    """Return the digest of what determines the prepared data, as far as a card can know it."""
+    content = {
+        "kind": source.kind,
+        "files": {role: file.sha256 for role, file in source.files.items()},
+        "fields": dict(source.fields),
+        "time_unit": source.time_unit,
+        "text": asdict(text),
+        "protocol": asdict(protocol),
+    }
+    return sha256_text(canonical_json(content))

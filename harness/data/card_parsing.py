@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,7 +12,10 @@ from harness.data.card import (
     CLEANINGS,
     COUNTS,
     DEDUPS,
+    KINDS_WITH_FIELDS,
     SOURCE_FILES,
+    TABLE_1_FIGURES,
+    TIME_UNITS,
     DatasetCard,
     Protocol,
     Source,
@@ -20,27 +23,33 @@ from harness.data.card import (
     TextAttribute,
     TextRules,
     UserSample,
+    data_hash,
 )
 from harness.data.table import Table
 from harness.errors import DataError, did_you_mean
 from harness.files import canonical_json, sha256_text
 
 
-def parse_card(content: bytes, file_name: str, anchor: Path) -> DatasetCard:
-    """Validate a card's bytes; ``anchor`` is what its relative folders start from.
+def parse_card(
+    content: bytes, file_name: str, anchor: Path, bases: Mapping[str, bytes] | None = None
+) -> DatasetCard:
+    """Validate a card's bytes.
+
+    Args:
+        content: the file.
+        file_name: for messages; it must be the card's name with ``.toml``.
+        anchor: what the card's relative folders start from.
+        bases: what ``extends`` may name, by file name without ``.toml``.
 
     Raises:
         DataError: not UTF-8, not TOML (with the position), or not what a card must hold.
     """
-    try:
-        values = tomllib.loads(content.decode())
-    except UnicodeDecodeError as error:
-        raise DataError(f"card {file_name}: not UTF-8 at byte {error.start}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(f"card {file_name}: not valid TOML: {error}") from error
+    values = parse_toml(content, file_name)
+    if "extends" in values:
+        values = _extended(values, file_name, bases or {})
     table = Table(values, f"card {file_name}")
     source = _source(table.table("source"), anchor)
-    text = _text(table.table("text"))
+    text = _text(table.table("text")) if "text" in table else TextRules((), "unknown")
     protocol = _protocol(table.table("protocol"))
     card = DatasetCard(
         name=_name(table, file_name),
@@ -55,13 +64,50 @@ def parse_card(content: bytes, file_name: str, anchor: Path) -> DatasetCard:
         text=text,
         protocol=protocol,
         expected=_expected(table.table("expected", optional=True)),
+        paper=_paper(table.table("paper", optional=True)),
         method_settings=_method_settings(table.table("settings", optional=True)),
         hash=sha256_text(canonical_json(_printable(values))),
-        data_hash=_data_hash(source, text, protocol),
+        data_hash=data_hash(source, text, protocol),
     )
     table.finish()
-    _check_together(card, f"card {file_name}")
+    check_together(card, f"card {file_name}")
     return card
+
+
+def parse_toml(content: bytes, file_name: str) -> dict[str, Any]:
+    """Return a card's tables.
+
+    Raises:
+        DataError: not UTF-8, or not TOML; names the position.
+    """
+    try:
+        return tomllib.loads(content.decode())
+    except UnicodeDecodeError as error:
+        raise DataError(f"card {file_name}: not UTF-8 at byte {error.start}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"card {file_name}: not valid TOML: {error}") from error
+
+
+def _extended(values: dict[str, Any], file_name: str, bases: Mapping[str, bytes]) -> dict[str, Any]:
+    """Return the values on top of those of the base that they name under ``extends``."""
+    name = values["extends"]
+    if not isinstance(name, str) or name not in bases:
+        raise DataError(
+            f"card {file_name}: 'extends' names {name!r}, which is no base: "
+            f"{did_you_mean(str(name), bases)}"
+        )
+    own = {key: value for key, value in values.items() if key != "extends"}
+    return _merged(parse_toml(bases[name], f"{name}.toml"), own)
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Return both; tables are merged, any other value of ``own`` takes the place of the base's."""
+    merged = dict(base)
+    for key, value in own.items():
+        former = merged.get(key)
+        both_tables = isinstance(former, dict) and isinstance(value, dict)
+        merged[key] = _merged(former, value) if both_tables else value  # type: ignore[arg-type]
+    return merged
 
 
 def _name(table: Table, file_name: str) -> str:
@@ -82,10 +128,14 @@ def _source(table: Table, anchor: Path) -> Source:
         raise DataError(f"{table.where}: give either 'package' or 'folder_env', 'folder_default'")
     if package is not None and not package.isidentifier():
         raise table.fault("package", f"must be one importable name, found {package!r}")
-    fields = _fields(table.table("fields")) if kind == "recbole-atomic" else {}
+    fields = _fields(table.table("fields")) if kind in KINDS_WITH_FIELDS else {}
     files = _files(table.table("files"), *SOURCE_FILES[kind])
+    time_unit = table.choice("time_unit", list(TIME_UNITS), "s") if kind == "table" else "s"
+    fault_limit = table.whole("fault_limit", minimum=0, default=0)
     table.finish()
-    return Source(kind, files, fields, package, folder_env, folder_default, anchor)
+    return Source(
+        kind, files, fields, package, folder_env, folder_default, anchor, time_unit, fault_limit
+    )
 
 
 def _files(table: Table, required: set[str], optional: set[str]) -> dict[str, SourceFile]:
@@ -94,7 +144,7 @@ def _files(table: Table, required: set[str], optional: set[str]) -> dict[str, So
         if role in optional and role not in table:
             continue
         entry = table.table(role)
-        files[role] = SourceFile(_inside(entry), _digest(entry))
+        files[role] = SourceFile(_inside(entry), _digest(entry), _urls(entry))
         entry.finish()
     table.finish()
     return files
@@ -111,11 +161,20 @@ def _inside(table: Table) -> str:
     return path
 
 
-def _digest(table: Table) -> str:
-    digest = table.text("sha256")
-    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+def _digest(table: Table) -> str | None:
+    """Return the digest; a file without one can change, so what was found is kept beside it."""
+    digest = table.text("sha256", "")
+    if digest and not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise table.fault("sha256", f"must be 64 lower-case hexadecimal digits, found {digest!r}")
-    return digest
+    return digest or None
+
+
+def _urls(table: Table) -> tuple[str, ...]:
+    urls = table.texts("urls")
+    for url in urls:
+        if not url.startswith(("https://", "http://")):
+            raise table.fault("urls", f"must begin with https:// or http://, found {url!r}")
+    return urls
 
 
 def _fields(table: Table) -> dict[str, str]:
@@ -127,12 +186,16 @@ def _fields(table: Table) -> dict[str, str]:
 
 def _text(table: Table) -> TextRules:
     policy = table.choice("items_without_text", ("error", "unknown"), "error")
-    attributes = tuple(_attribute(entry) for entry in table.tables("attributes"))
+    verbatim = table.text("verbatim", "") or None
+    if verbatim is not None and "attributes" in table:
+        raise DataError(f"{table.where}: give either 'verbatim' or 'attributes'")
+    ready = verbatim is not None
+    attributes = tuple(_attribute(entry) for entry in table.tables("attributes", optional=ready))
     labels = [attribute.label for attribute in attributes]
     if len(set(labels)) < len(labels):
         raise DataError(f"{table.where}: two attributes have the same label, found {labels}")
     table.finish()
-    return TextRules(attributes, policy)
+    return TextRules(attributes, policy, verbatim)
 
 
 def _attribute(table: Table) -> TextAttribute:
@@ -176,19 +239,14 @@ def _expected(table: Table) -> dict[str, int]:
     return expected
 
 
+def _paper(table: Table) -> dict[str, float]:
+    figures = {name: table.figure(name) for name in TABLE_1_FIGURES if name in table}
+    table.finish()
+    return figures
+
+
 def _method_settings(table: Table) -> dict[str, dict[str, Any]]:
     return {name: table.table(name).plain_values() for name in sorted(table.keys())}
-
-
-def _data_hash(source: Source, text: TextRules, protocol: Protocol) -> str:
-    content = {
-        "kind": source.kind,
-        "files": {role: file.sha256 for role, file in source.files.items()},
-        "fields": dict(source.fields),
-        "text": asdict(text),
-        "protocol": asdict(protocol),
-    }
-    return sha256_text(canonical_json(content))
 
 
 def _printable(value: Any) -> Any:
@@ -200,7 +258,7 @@ def _printable(value: Any) -> Any:
     return value if isinstance(value, str | bool | int) else str(value)
 
 
-def _check_together(card: DatasetCard, where: str) -> None:
+def check_together(card: DatasetCard, where: str) -> None:
     """Refuse a card whose parts contradict each other: dedup without the fields it compares."""
     lacking = _fields_lacking_for_dedup(card.source)
     if card.protocol.dedup != "none" and lacking:
@@ -208,7 +266,7 @@ def _check_together(card: DatasetCard, where: str) -> None:
             f"{where}: dedup = {card.protocol.dedup!r} compares review text, rating and time, but "
             f'this source has no {" and no ".join(lacking)}: say dedup = "none"'
         )
-    if "items" not in card.source.files and card.text.items_without_text == "error":
+    if "items" not in card.source.files and card.text and card.text.items_without_text == "error":
         raise DataError(
             f"{where}: without an items file no item has text: add [source.files.items], or say "
             'items_without_text = "unknown"'
@@ -218,5 +276,5 @@ def _check_together(card: DatasetCard, where: str) -> None:
 def _fields_lacking_for_dedup(source: Source) -> list[str]:
     """Return which of the compared fields the source cannot have."""
     if source.kind == "amazon-2018":
-        return []
+        return []  # the reader's own columns
     return [field for field in ("text", "rating", "time") if field not in source.fields]

@@ -1,198 +1,344 @@
-"""The event table: order, duplicates, the user filter and the user sample, as pure functions."""
+"""The event table: order, duplicates, the user filter and the user sample.
+
+Events are kept in an embedded database (DuckDB) on disk, which sorts and joins within a fixed
+amount of memory, whatever the number of events, on all threads. Every order is a total one (user,
+time, place in the file), so the result depends on neither memory nor threads.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.card import UserSample
+from harness.environment import numeric_threads
+
+MEMORY_MB = 800
+"""What the database may take before it uses the disk; ids and results come on top."""
+
+_ROWS_AT_ONCE = 200_000  # the database takes many rows at once far more quickly than few
+
+_IS_REPEAT = {
+    "consecutive": (
+        "item = lag(item) OVER earlier AND time = lag(time) OVER earlier AND "
+        "rating = lag(rating) OVER earlier AND text = lag(text) OVER earlier"
+    ),
+    "global": (
+        "row_number() OVER (PARTITION BY user_code, item, time, rating, text ORDER BY place) > 1"
+    ),
+}
+"""SQL that tells a duplicate.
+
+``consecutive`` is the paper's rule (section 4, "User Sequence Deduplication"): the same item,
+review text, rating and time as the same user's event before. A run of equal events keeps its
+first, so comparing with the event before or with the last one kept comes to the same. ``global``
+is a variant: equal to any earlier event of the user.
+"""
 
 
 @dataclass(frozen=True)
-class Events:
-    """Events as columns of equal length, one row per event.
+class EventBatch:
+    """Some events, in the order in which they stand in the source.
 
     Attributes:
-        users: int64 [n], index into ``user_ids``.
-        items: int64 [n], index into ``item_ids``.
-        user_ids: raw ids, sorted.
-        item_ids: raw ids, sorted.
-        times: int64 [n], seconds since 1970 (UTC), or None where the source has none.
+        users: raw ids.
+        items: raw ids.
+        times: int64 [n], since 1970 (UTC), in seconds or a smaller unit; None where the source has
+            none.
         ratings: float64 [n] or None.
-        texts: int64 [n] or None; equal numbers stand for equal review texts.
+        texts: uint64 [n] or None: hashes of the review texts. Two texts of the same user, item,
+            rating and time that differ share one with a probability of 2**-64.
     """
 
-    users: NDArray[np.int64]
-    items: NDArray[np.int64]
-    user_ids: tuple[str, ...]
-    item_ids: tuple[str, ...]
+    users: Sequence[str]
+    items: Sequence[str]
     times: NDArray[np.int64] | None = None
     ratings: NDArray[np.float64] | None = None
-    texts: NDArray[np.int64] | None = None
+    texts: NDArray[np.uint64] | None = None
 
     def __len__(self) -> int:
         return len(self.users)
 
-    def take(self, rows: NDArray[Any]) -> Events:
-        """Return the given rows (indices or a mask); the ids stay."""
-        return Events(
-            users=self.users[rows],
-            items=self.items[rows],
-            user_ids=self.user_ids,
-            item_ids=self.item_ids,
-            times=None if self.times is None else self.times[rows],
-            ratings=None if self.ratings is None else self.ratings[rows],
-            texts=None if self.texts is None else self.texts[rows],
-        )
+    @property
+    def present(self) -> tuple[bool, ...]:
+        """Which of the optional columns there are."""
+        return tuple(column is not None for column in (self.times, self.ratings, self.texts))
 
-    def compared_columns(self) -> list[NDArray[Any]]:
-        """Return the columns in which duplicates agree: user, item, text, rating, time.
+
+@dataclass(frozen=True)
+class OrderedEvents:
+    """What is left, by user (sorted raw ids), then time, ties in the source's order.
+
+    Attributes:
+        users: int32 [n], index into ``user_ids``.
+        items: int32 [n], index into ``item_ids``.
+        user_ids: raw ids that still have events, sorted by code point.
+        item_ids: likewise.
+        times: int64 [n], seconds since 1970 (UTC), or None.
+    """
+
+    users: NDArray[np.int32]
+    items: NDArray[np.int32]
+    user_ids: tuple[str, ...]
+    item_ids: tuple[str, ...]
+    times: NDArray[np.int64] | None
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+
+class EventTable:
+    """Collects events batch by batch, then drops what the protocol drops, one step at a time.
+
+    A context manager: its database is deleted at the end.
+
+    Args:
+        folder: where the database may stand; the system's place for temporary files by default.
+        memory_mb: what the database may take, in megabytes.
+    """
+
+    def __init__(self, folder: Path | None = None, memory_mb: int = MEMORY_MB) -> None:
+        import duckdb
+
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        self._place = tempfile.TemporaryDirectory(dir=folder, prefix=".events-")
+        try:
+            self._base = duckdb.connect(
+                str(Path(self._place.name) / "events.duckdb"),
+                config={
+                    "threads": numeric_threads(),
+                    "memory_limit": f"{memory_mb}MB",
+                    "temp_directory": str(Path(self._place.name) / "spill"),
+                },
+            )
+            self._base.execute("SET enable_progress_bar = false")
+            self._base.execute(
+                "CREATE TABLE raw (place BIGINT, user_id VARCHAR, item_id VARCHAR, time BIGINT, "
+                "rating DOUBLE, text UBIGINT)"
+            )
+        except duckdb.Error as error:
+            self._place.cleanup()
+            _raise_what_it_means(error)
+            raise
+        self._read = 0
+        self._waiting: list[EventBatch] = []
+        self._present: tuple[bool, ...] | None = None
+
+    def __enter__(self) -> EventTable:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._base.close()
+        finally:
+            self._place.cleanup()
+        _raise_what_it_means(error)
+
+    # ---- filling ---------------------------------------------------------------------------------
+
+    def append(self, batch: EventBatch) -> None:
+        """Add events after those that are there.
 
         Raises:
-            ValueError: the source lacks one of them, so duplicates cannot be told.
+            ValueError: the batch has other optional columns than those before it.
         """
-        if self.texts is None or self.ratings is None or self.times is None:
+        if not len(batch):
+            return
+        if self._present not in (None, batch.present):
+            raise ValueError("all batches must have the same optional columns")
+        self._present = batch.present
+        self._waiting.append(batch)
+        if sum(map(len, self._waiting)) >= _ROWS_AT_ONCE:
+            self._write()
+
+    def _write(self) -> None:
+        import pyarrow as pa
+
+        if not self._waiting:
+            return
+        parts = []
+        for batch in self._waiting:
+            places = np.arange(self._read, self._read + len(batch))
+            parts.append(_arrow_table(batch, places))
+            self._read += len(batch)
+        self._waiting.clear()
+        self._base.register("batch", pa.concat_tables(parts))
+        self._base.execute("INSERT INTO raw SELECT * FROM batch")
+        self._base.unregister("batch")
+
+    @property
+    def n_read(self) -> int:
+        """How many events were appended."""
+        return self._read + sum(map(len, self._waiting))
+
+    def close_reading(self) -> None:
+        """Give users and items their numbers, in the order of their ids."""
+        self._write()
+        for name in ("user", "item"):
+            self._base.execute(
+                f"CREATE TABLE {name}s AS SELECT {name}_id, "
+                f"CAST(row_number() OVER (ORDER BY {name}_id) - 1 AS INTEGER) AS code "
+                f"FROM (SELECT DISTINCT {name}_id FROM raw)"
+            )
+        self._base.execute(
+            "CREATE TABLE events AS SELECT users.code AS user_code, items.code AS item, time, "
+            "rating, text, place FROM raw JOIN users USING (user_id) JOIN items USING (item_id)"
+        )
+        self._base.execute("DROP TABLE raw")
+
+    # ---- dropping --------------------------------------------------------------------------------
+
+    def deduplicate(self, rule: str) -> None:
+        """Drop duplicates by a rule: "consecutive", "global" or "none".
+
+        Raises:
+            ValueError: the source lacks a column that the rule compares.
+        """
+        if rule == "none":
+            return
+        if self._present is not None and not all(self._present):
             raise ValueError("duplicates are told by text, rating and time; one of them is absent")
-        return [self.users, self.items, self.times, self.ratings, self.texts]
+        # a user's first event has none before it, so whether it repeats one is NULL
+        self._replace(
+            f"SELECT * EXCLUDE (is_repeat) FROM (SELECT *, {_IS_REPEAT[rule]} AS is_repeat "
+            "FROM events WINDOW earlier AS (PARTITION BY user_code ORDER BY time, place)) "
+            "WHERE is_repeat IS NOT TRUE"
+        )
+
+    def keep_users_with(self, minimum: int) -> None:
+        """Drop every event of the users who have fewer than ``minimum`` events."""
+        self._replace(
+            "SELECT * FROM events WHERE user_code IN "
+            f"(SELECT user_code FROM events GROUP BY user_code HAVING count(*) >= {minimum:d})"
+        )
+
+    def keep_sampled_users(self, sample: UserSample) -> None:
+        """Keep a seeded sample of the users who still have events (paper: Office 50 %, Pet 20 %).
+
+        Users are drawn in the order of SHA-256(seed, raw user id), which neither the order of
+        lines nor the version of a random generator can change. A fraction is rounded to whole
+        users, at least one; a count above the number of users keeps all.
+        """
+        import pyarrow as pa
+
+        rows = self._base.execute(
+            "SELECT user_id, code FROM users WHERE code IN (SELECT user_code FROM events)"
+        ).fetchall()
+        wanted = sample.count
+        if wanted is None:
+            wanted = max(1, round(len(rows) * (sample.fraction or 0.0)))
+        drawn = sorted(rows, key=lambda row: _draw(sample.seed, row[0]))[:wanted]
+        codes = pa.array([code for _, code in drawn], pa.int32())
+        self._base.register("drawn", pa.table({"code": codes}))
+        self._replace("SELECT * FROM events WHERE user_code IN (SELECT code FROM drawn)")
+        self._base.unregister("drawn")
+
+    def _replace(self, query: str) -> None:
+        """Let a query over the events take their place."""
+        self._base.execute(f"CREATE TABLE kept AS {query}")
+        self._base.execute("DROP TABLE events")
+        self._base.execute("ALTER TABLE kept RENAME TO events")
+
+    # ---- results ---------------------------------------------------------------------------------
+
+    @property
+    def n_events(self) -> int:
+        """How many events are left."""
+        return self._number("SELECT count(*) FROM events")
+
+    @property
+    def n_users(self) -> int:
+        """How many users still have events."""
+        return self._number("SELECT count(DISTINCT user_code) FROM events")
+
+    def _number(self, query: str) -> int:
+        return int(self._base.execute(query).fetchall()[0][0])
+
+    def ordered(self, units_per_second: int = 1) -> OrderedEvents:
+        """Return the events that are left, in order, with dense numbers of users and items.
+
+        Args:
+            units_per_second: how many units of the times appended make a second. They order in
+                their own unit; what is returned is in whole seconds, rounded down.
+        """
+        has_times = self._present is not None and self._present[0]
+        columns = self._base.execute(
+            f"SELECT user_code, item{', time' if has_times else ''} FROM events "
+            "ORDER BY user_code, time, place"
+        ).fetchnumpy()
+        users, user_ids = self._dense(np.asarray(columns["user_code"]), "user")
+        items, item_ids = self._dense(np.asarray(columns["item"]), "item")
+        times = None
+        if has_times:
+            times = np.asarray(columns["time"], dtype=np.int64) // units_per_second
+        return OrderedEvents(users, items, user_ids, item_ids, times)
+
+    def _dense(self, codes: NDArray[Any], name: str) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+        """Return numbers without gaps, and the ids of those that occur, in the same order."""
+        import pyarrow as pa
+
+        ids = self._base.sql(f"SELECT {name}_id FROM {name}s ORDER BY code").to_arrow_table()[0]
+        occurs = np.zeros(len(ids), dtype=bool)
+        occurs[codes] = True
+        dense = (np.cumsum(occurs) - 1).astype(np.int32)
+        return dense[codes], tuple(ids.filter(pa.array(occurs)).to_pylist())
 
 
-def in_time_order(events: Events) -> Events:
-    """Return the events by user (sorted raw ids), then time, ties in file order.
+def _raise_what_it_means(error: BaseException | None) -> None:
+    """Raise what an error of the database stands for, where that has a name of its own."""
+    import duckdb
 
-    Where there are no times, file order is taken for time order.
-    """
-    keys = [events.users] if events.times is None else [events.times, events.users]
-    return events.take(np.lexsort(keys))  # lexsort is stable
-
-
-def drop_consecutive(events: Events) -> Events:
-    """Drop each event that equals the same user's preceding one (paper, section 4).
-
-    Equal means the same item, review text, rating and time. ``events`` must be in time order.
-    A run of equal events keeps its first, so comparing with the preceding raw event or with the
-    preceding kept one comes to the same.
-    """
-    same = np.ones(max(len(events) - 1, 0), dtype=bool)
-    for column in events.compared_columns():
-        same &= column[1:] == column[:-1]
-    return events.take(np.concatenate([np.ones(min(len(events), 1), dtype=bool), ~same]))
+    # what the operating system refused, such as space on the disk: a commit that cannot be written
+    # is a failed transaction, and what follows upon it a fatal error
+    if isinstance(error, duckdb.OperationalError | duckdb.FatalException):
+        reason = str(error).splitlines()[0]
+        raise OSError(None, f"the event table cannot be written ({reason})") from error
+    if type(error) is RuntimeError and str(error) == "Query interrupted":
+        raise KeyboardInterrupt from error
 
 
-def drop_global(events: Events) -> Events:
-    """Drop each event that equals any earlier one of the same user: a variant, not the paper's."""
-    columns = events.compared_columns()
-    order = np.lexsort(columns)  # stable: among equal events the earliest comes first
-    same = np.ones(max(len(events) - 1, 0), dtype=bool)
-    for column in columns:
-        same &= column[order][1:] == column[order][:-1]
-    keep = np.ones(len(events), dtype=bool)
-    keep[order[1:][same]] = False
-    return events.take(keep)
+def _arrow_table(batch: EventBatch, places: NDArray[np.int64]) -> Any:
+    import pyarrow as pa
 
+    n = len(batch)
 
-def _drop_nothing(events: Events) -> Events:
-    return events
+    def column(values: NDArray[Any] | None, kind: Any) -> Any:
+        return pa.nulls(n, kind) if values is None else pa.array(values, kind)
 
-
-DEDUP: dict[str, Callable[[Events], Events]] = {
-    "consecutive": drop_consecutive,
-    "global": drop_global,
-    "none": _drop_nothing,
-}
-
-
-def keep_users_with(events: Events, minimum: int) -> Events:
-    """Drop every event of the users who have fewer than ``minimum`` events."""
-    counts = np.bincount(events.users, minlength=len(events.user_ids))
-    return events.take(counts[events.users] >= minimum)
-
-
-def keep_sampled_users(events: Events, sample: UserSample) -> Events:
-    """Keep a seeded sample of the users who still have events (paper: Office 50 %, Pet 20 %).
-
-    Users are drawn in the order of SHA-256(seed, raw user id), which neither the order of lines
-    nor the version of a random generator can change. A fraction is rounded to whole users, at
-    least one; a count above the number of users keeps all.
-    """
-    users = np.unique(events.users)
-    wanted = sample.count
-    if wanted is None:
-        wanted = max(1, round(len(users) * (sample.fraction or 0.0)))
-    drawn = sorted(users, key=lambda user: _draw(sample.seed, events.user_ids[user]))[:wanted]
-    return events.take(np.isin(events.users, np.array(drawn, dtype=np.int64)))
+    return pa.table(
+        {
+            "place": places,
+            "user_id": pa.array(batch.users, pa.string()),
+            "item_id": pa.array(batch.items, pa.string()),
+            "time": column(batch.times, pa.int64()),
+            "rating": column(batch.ratings, pa.float64()),
+            "text": column(batch.texts, pa.uint64()),
+        }
+    )
 
 
 def _draw(seed: int, user_id: str) -> str:
     return hashlib.sha256(f"{seed}\0{user_id}".encode()).hexdigest()
 
 
-class EventRows:
-    """Collects events row by row while a file is read, and turns them into `Events`."""
+def text_hashes(texts: Iterable[str]) -> NDArray[np.uint64]:
+    """Return the hash of each review text, an unsigned number of 64 bits."""
+    from xxhash import xxh3_64_intdigest as digest
 
-    def __init__(self) -> None:
-        self._users, self._items = _Codes(), _Codes()
-        self._texts: _Codes | None = None
-        self._times: list[int] | None = None
-        self._ratings: list[float] | None = None
-
-    def add(
-        self,
-        user: str,
-        item: str,
-        time: int | None = None,
-        rating: float | None = None,
-        text: str | None = None,
-    ) -> None:
-        """Append one event; all events must come with the same optional columns."""
-        self._users.add(user)
-        self._items.add(item)
-        if time is not None:
-            self._times = self._times if self._times is not None else []
-            self._times.append(time)
-        if rating is not None:
-            self._ratings = self._ratings if self._ratings is not None else []
-            self._ratings.append(rating)
-        if text is not None:
-            self._texts = self._texts if self._texts is not None else _Codes()
-            self._texts.add(text)
-
-    def __len__(self) -> int:
-        return len(self._users.codes)
-
-    def finish(self) -> Events:
-        """Return the table, ids sorted, rows in the order in which they were added."""
-        users, user_ids = self._users.sorted()
-        items, item_ids = self._items.sorted()
-        return Events(
-            users=users,
-            items=items,
-            user_ids=user_ids,
-            item_ids=item_ids,
-            times=None if self._times is None else np.array(self._times, dtype=np.int64),
-            ratings=None if self._ratings is None else np.array(self._ratings, dtype=np.float64),
-            texts=None if self._texts is None else self._texts.sorted()[0],
-        )
-
-
-class _Codes:
-    """Strings as small numbers, given in order of first appearance."""
-
-    def __init__(self) -> None:
-        self._index: dict[str, int] = {}
-        self.codes: list[int] = []
-
-    def add(self, value: str) -> None:
-        self.codes.append(self._index.setdefault(value, len(self._index)))
-
-    def sorted(self) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-        """Return int64 [n] indices into the sorted distinct values, and these."""
-        values: Sequence[str] = sorted(self._index)
-        rank = np.empty(len(values), dtype=np.int64)
-        for position, value in enumerate(values):
-            rank[self._index[value]] = position
-        return rank[np.array(self.codes, dtype=np.int64)], tuple(values)
+    # half a surrogate pair is legal in JSON and cannot be written as UTF-8
+    hashes = [digest(text.encode("utf-8", "surrogatepass")) for text in texts]
+    return np.array(hashes, dtype=np.uint64)

@@ -5,29 +5,47 @@ from __future__ import annotations
 import contextlib
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from harness import source
-from harness.data.card import DatasetCard
-from harness.data.events import DEDUP, Events, in_time_order, keep_sampled_users, keep_users_with
+from harness.data.card import TIME_UNITS, DatasetCard
+from harness.data.events import EventTable, OrderedEvents
 from harness.data.prepared import PreparedData, consecutive_repeats, content_hash
-from harness.data.readers import RawData, read_sources
-from harness.data.sources import check_sources, find_sources
-from harness.data.storage import MANIFEST, load, store
-from harness.data.text import has_text, render
+from harness.data.readers import read_events, read_items
+from harness.data.readers.faults import Faults
+from harness.data.sources import FoundFile, check_sources, find_sources, is_same_file
+from harness.data.storage import MANIFEST, load, store, stored_sources
+from harness.data.text import has_text, item_text
 from harness.errors import DataError
 from harness.files import exclusive_lock, sha256_text
 from harness.histories import Histories
 from harness.progress import Progress
 
 _WAIT_S = 0.2
+_PREPARING = (
+    "harness.data.card",
+    "harness.data.card_parsing",
+    "harness.data.events",
+    "harness.data.prepare",
+    "harness.data.prepared",
+    "harness.data.readers",
+    "harness.data.storage",
+    "harness.data.text",
+    "harness.histories",
+)
+"""The code that decides what a prepared data set holds; what merely uses one is not part of it."""
 
 
 def prepare(
-    card: DatasetCard, cache: Path, progress: Progress, refresh: bool = False
+    card: DatasetCard,
+    cache: Path,
+    progress: Progress,
+    refresh: bool = False,
+    folder: Path | None = None,
 ) -> PreparedData:
     """Return the prepared data set, building it where it is not in ``cache`` yet.
 
@@ -37,20 +55,21 @@ def prepare(
             the digests of its sources and the version of this code.
         progress: shows the bars.
         refresh: build anew even where a finished folder stands (the way out of a damaged one).
+        folder: where the source files lie, in place of what the card says.
 
     Raises:
         DataError: sources missing or damaged, an empty result, counts other than expected, a
             damaged prepared folder, a full disk. Nothing half-built is ever taken for finished.
     """
-    folder = prepared_folder(card, cache)
+    target = prepared_folder(card, cache)
     try:
-        with _alone(folder, card.name, progress):
-            if refresh or not (folder / MANIFEST).is_file():
-                _build_into(folder, card, progress)
-            data = load(folder, card)
+        with _alone(target, card.name, progress):
+            if refresh or not _is_current(target, card, folder, cache, progress):
+                _build_into(target, card, progress, folder)
+            data = load(target, card)
     except OSError as error:
         raise DataError(
-            f"data set {card.name}: cannot keep it in {folder}: {error.strerror or error}; free "
+            f"data set {card.name}: cannot keep it in {target}: {error.strerror or error}; free "
             "some space there or choose another folder; nothing unfinished was kept"
         ) from error
     _check_expected(card, data)
@@ -59,13 +78,40 @@ def prepare(
 
 def preparation() -> str:
     """Return a digest of the code that prepares: other code prepares anew, in another folder."""
-    return source.digest(["harness.data", "harness.histories"])
+    return source.digest(_PREPARING)
 
 
 def prepared_folder(card: DatasetCard, cache: Path) -> Path:
     """Return where the prepared data set stands, or would stand."""
     key = sha256_text(f"{card.data_hash} {preparation()}")[:16]
     return cache / f"{card.name}-{key}"
+
+
+def _is_current(
+    target: Path, card: DatasetCard, folder: Path | None, cache: Path, progress: Progress
+) -> bool:
+    """Return whether a finished folder stands, made from the files that are there now.
+
+    A file whose digest the card states is not looked at again. Another one is where it can be
+    found; where it cannot, or not in the folder named, what was prepared from it is kept.
+    """
+    if not (target / MANIFEST).is_file():
+        return False
+    unstated = [role for role, file in card.source.files.items() if file.sha256 is None]
+    if not unstated:
+        return True
+    try:
+        paths = find_sources(card, folder, cache)
+    except DataError:
+        if folder is not None:
+            raise
+        return True
+    known = stored_sources(target)
+    for role in unstated:
+        if not is_same_file(paths[role], known[role]):
+            progress.say(f"{card.name}: {paths[role]} has changed; preparing anew")
+            return False
+    return True
 
 
 @contextlib.contextmanager
@@ -83,116 +129,144 @@ def _alone(folder: Path, name: str, progress: Progress) -> Iterator[None]:
         time.sleep(_WAIT_S)
 
 
-def _build_into(folder: Path, card: DatasetCard, progress: Progress) -> None:
-    """Build beside ``folder`` and rename: a reader sees the former folder or the whole new one."""
-    building = folder.with_name(f".{folder.name}.building")
-    former = folder.with_name(f".{folder.name}.former")
+def _build_into(target: Path, card: DatasetCard, progress: Progress, folder: Path | None) -> None:
+    """Build beside ``target`` and rename: a reader sees the former folder or the whole new one."""
+    building = target.with_name(f".{target.name}.building")
+    former = target.with_name(f".{target.name}.former")
     for left_over in (building, former):  # of a killed process; we hold the lock
         shutil.rmtree(left_over, ignore_errors=True)
     try:
-        data = build(card, progress)
+        paths = find_sources(card, folder, target.parent)
+        found = check_sources(card, paths, progress)
+        data = _built(card, paths, found, progress, building)
         _check_expected(card, data)
-        building.mkdir(parents=True)
-        store(building, data, preparation())
-        if folder.exists():
-            folder.rename(former)
-        building.rename(folder)
+        store(building, data, preparation(), found)
+        if target.exists():
+            target.rename(former)
+        building.rename(target)
     finally:
         shutil.rmtree(building, ignore_errors=True)
         shutil.rmtree(former, ignore_errors=True)
 
 
 def build(card: DatasetCard, progress: Progress) -> PreparedData:
-    """Build the data set in memory from its sources.
+    """Build the data set from its sources and keep it nowhere.
 
     Raises:
         DataError: see `prepare`.
     """
     paths = find_sources(card)
-    check_sources(card, paths, progress)
-    raw = read_sources(card, paths, progress)
-    if not len(raw.events):
-        raise DataError(f"data set {card.name}: {paths['events']} holds no events")
-    kept, counts = _kept_events(card, raw.events.finish(), progress)
-    used, item_index = np.unique(kept.items, return_inverse=True)
-    item_ids = tuple(kept.item_ids[item] for item in used)
-    texts, without_text = _texts(card, raw, item_ids, progress)
-    sequences, user_ids = _sequences(kept, item_index.astype(np.int32))
+    return _built(card, paths, check_sources(card, paths, progress), progress, None)
+
+
+def _built(
+    card: DatasetCard,
+    paths: dict[str, Path],
+    found: Mapping[str, FoundFile],
+    progress: Progress,
+    workspace: Path | None,
+) -> PreparedData:
+    """Build the data set; the event table stands in ``workspace`` meanwhile."""
+    faults = Faults(card.source.fault_limit)
+    with EventTable(workspace) as table:
+        read_events(card, paths, table, faults, progress)
+        if not table.n_read:
+            raise DataError(
+                f"data set {card.name}: {next(iter(paths.values()))} holds no events"
+                f"{': ' + '; '.join(faults.report()) if len(faults) else ''}"
+            )
+        table.close_reading()
+        counts = _drop(card, table, progress)
+        kept = table.ordered(TIME_UNITS[card.source.time_unit])
+    items = read_items(card, paths, kept.item_ids, faults, progress)
+    texts, without_text = _texts(card, items.values, kept.item_ids, progress)
+    sequences = _sequences(kept)
     counts |= {
-        "users": len(user_ids),
-        "items": len(item_ids),
+        "users": len(kept.user_ids),
+        "items": len(kept.item_ids),
         "events": len(kept),
         "items_without_text": without_text,
         "distinct_texts": len(set(texts)),
         "consecutive_repeats": consecutive_repeats(sequences),
-        "item_lines_repeated": raw.item_lines_repeated,
+        "item_lines_repeated": items.repeated,
+        "faulty_lines": len(faults),
     }
-    digest = content_hash(item_ids, texts, user_ids, sequences, card.protocol)
-    return PreparedData(card, item_ids, texts, user_ids, sequences, counts, digest)
+    digest = content_hash(kept.item_ids, texts, kept.user_ids, sequences, card.protocol)
+    return PreparedData(
+        card,
+        kept.item_ids,
+        texts,
+        kept.user_ids,
+        sequences,
+        counts,
+        digest,
+        faults.report(),
+        {role: file.sha256 for role, file in found.items()},
+    )
 
 
-def _kept_events(
-    card: DatasetCard, read: Events, progress: Progress
-) -> tuple[Events, dict[str, int]]:
-    """Return the events that stay, in order, and the counts of what was dropped."""
+def _drop(card: DatasetCard, table: EventTable, progress: Progress) -> dict[str, int]:
+    """Drop what the protocol drops; return the counts."""
     protocol = card.protocol
-    with progress.bar(f"{card.name}: dedup and filter", total=4, unit="steps") as bar:
-        ordered = in_time_order(read)
+    counts = {"events_read": table.n_read, "users_read": table.n_users}
+    with progress.bar(f"{card.name}: dedup and filter", total=3, unit="steps") as bar:
+        table.deduplicate(protocol.dedup)
+        counts["duplicates_dropped"] = table.n_read - table.n_events
         bar.advance()
-        deduplicated = DEDUP[protocol.dedup](ordered)
+        table.keep_users_with(protocol.min_user_events)
+        left = table.n_users
+        counts["users_dropped"] = counts["users_read"] - left
         bar.advance()
-        filtered = keep_users_with(deduplicated, protocol.min_user_events)
-        bar.advance()
-        sampled = filtered
+        if not left:
+            raise DataError(
+                f"data set {card.name}: no user is left: none of {counts['users_read']} has "
+                f"{protocol.min_user_events} events after dedup; lower min_user_events or check "
+                "the source"
+            )
         if protocol.user_sample is not None:
-            sampled = keep_sampled_users(filtered, protocol.user_sample)
+            table.keep_sampled_users(protocol.user_sample)
+        counts["users_not_sampled"] = left - table.n_users
         bar.advance()
-    users_read, users_left = len(read.user_ids), len(np.unique(filtered.users))
-    if not users_left:
-        raise DataError(
-            f"data set {card.name}: no user is left: none of {users_read} has "
-            f"{protocol.min_user_events} events after dedup; lower min_user_events or check the "
-            "source"
-        )
-    counts = {
-        "events_read": len(read),
-        "duplicates_dropped": len(read) - len(deduplicated),
-        "users_read": users_read,
-        "users_dropped": users_read - users_left,
-        "users_not_sampled": users_left - len(np.unique(sampled.users)),
-    }
-    return sampled, counts
+    return counts
 
 
-def _sequences(
-    events: Events, items: np.ndarray[tuple[int], np.dtype[np.int32]]
-) -> tuple[Histories, tuple[str, ...]]:
-    """Return ragged histories of events that are in (user, time) order, and the users' ids."""
-    users, lengths = np.unique(events.users, return_counts=True)
-    sequences = Histories(
-        users=np.arange(len(users), dtype=np.int64),
-        items=items,
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+def _sequences(events: OrderedEvents) -> Histories:
+    """Return ragged histories of events that are in (user, time) order."""
+    n_users = len(events.user_ids)
+    return Histories(
+        users=np.arange(n_users, dtype=np.int64),
+        items=events.items,
+        offsets=np.searchsorted(events.users, np.arange(n_users + 1)).astype(np.int64),
         timestamps=events.times,
     )
-    return sequences, tuple(events.user_ids[user] for user in users)
 
 
 def _texts(
-    card: DatasetCard, raw: RawData, item_ids: tuple[str, ...], progress: Progress
+    card: DatasetCard,
+    items: Mapping[str, Mapping[str, Any]],
+    item_ids: tuple[str, ...],
+    progress: Progress,
 ) -> tuple[tuple[str, ...], int]:
     """Return the rendered text of every item, and how many items have none of their own."""
     texts = []
     without_text = 0
+    if not card.text:
+        return ("",) * len(item_ids), len(item_ids)
     with progress.bar(f"{card.name}: texts", total=len(item_ids), unit="items") as bar:
         for item in item_ids:
-            values = raw.items.get(item, {})
-            if not has_text(values, card.text.attributes):
+            values = items.get(item, {})
+            if not has_text(values, card.text):
                 without_text += 1
                 if card.text.items_without_text == "error":
-                    raise _without_text(card, item, item in raw.items)
-            texts.append(render(values, card.text.attributes))
+                    raise _without_text(card, item, item in items)
+            texts.append(item_text(values, card.text))
             bar.advance()
+    if not items and "items" in card.source.files:
+        raise DataError(
+            f"data set {card.name}: none of its {len(item_ids)} items has a line in "
+            f"{card.source.files['items'].path}: the ids there are others; for example "
+            f"{item_ids[0]!r} is looked for"
+        )
     return tuple(texts), without_text
 
 
@@ -207,6 +281,12 @@ def _without_text(card: DatasetCard, item: str, has_line: bool) -> DataError:
 
 
 def _check_expected(card: DatasetCard, data: PreparedData) -> None:
+    faulty, limit = data.counts["faulty_lines"], card.source.fault_limit
+    if faulty > limit:  # it was prepared with a higher one
+        raise DataError(
+            f"data set {card.name}: {faulty} faulty lines were left out, more than the limit of "
+            f"{limit}: say again that you allow them (--fault-limit {faulty})"
+        )
     for name, expected in card.expected.items():
         if data.counts[name] != expected:
             raise DataError(

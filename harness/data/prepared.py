@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -28,6 +28,8 @@ class PreparedData:
         counts: what was read, dropped and kept (the names of `harness.data.card.COUNTS`, and
             ``item_lines_repeated``).
         content_hash: see `content_hash`.
+        fault_report: what was left out of the source files, in lines; empty where nothing was.
+        source_digests: the SHA-256 of each source file as it was read, by role.
     """
 
     card: DatasetCard
@@ -37,6 +39,15 @@ class PreparedData:
     sequences: Histories
     counts: Mapping[str, int]
     content_hash: str
+    fault_report: tuple[str, ...] = ()
+    source_digests: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def duplicates_percent(self) -> float | None:
+        """The share of duplicates in the events read; None where they were not looked for."""
+        if self.card.protocol.dedup == "none":
+            return None  # 0 would claim that there are none
+        return 100 * self.counts["duplicates_dropped"] / self.counts["events_read"]
 
 
 def content_hash(

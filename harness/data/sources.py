@@ -4,56 +4,115 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
-from harness.data.card import DatasetCard, Source
+from harness.data.card import DatasetCard, SourceFile
 from harness.errors import DataError
 from harness.files import sha256_file
 from harness.progress import Progress
 
+FETCHED = "sources"
+"""The folder within the cache where fetched files are put, and looked for."""
 
-def find_sources(card: DatasetCard) -> dict[str, Path]:
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A source file as it was found.
+
+    Attributes:
+        sha256: of its bytes.
+        size: in bytes.
+        modified_ns: time of its last change, in nanoseconds.
+    """
+
+    sha256: str
+    size: int
+    modified_ns: int
+
+
+def find_sources(
+    card: DatasetCard, folder: Path | None = None, cache: Path | None = None
+) -> dict[str, Path]:
     """Return the path of each source file, by role, without reading them.
+
+    Args:
+        card: the data set.
+        folder: where the files lie, in place of what the card says.
+        cache: the cache, where fetched files may lie.
 
     Raises:
         DataError: a file is absent; says where it was looked for and what to set or install.
     """
-    folder = _folder(card)
-    paths = {role: folder / file.path for role, file in card.source.files.items()}
-    for role, path in paths.items():
-        if not path.is_file():
+    folders = [folder] if folder is not None else _folders(card, cache)
+    paths = {}
+    for role, file in card.source.files.items():
+        places = [place for folder in folders for place in _places(folder, file)]
+        path = next((place for place in places if place.is_file()), None)
+        if path is None:
+            looked = ", ".join(str(place) for place in places) or "nowhere"
             raise DataError(
-                f"data set {card.name}: its {role} file is missing: looked for {path}; "
-                f"{_way_out(card.source)}"
+                f"data set {card.name}: its {role} file is missing: looked for {looked}; "
+                f"{_way_out(card)}"
             )
+        paths[role] = path
     return paths
 
 
-def why_absent(card: DatasetCard) -> str | None:
+def _places(folder: Path, file: SourceFile) -> list[Path]:
+    """Return where a file may lie: below the folder as the card says, or in the folder itself."""
+    inner = Path(file.path)
+    return list(dict.fromkeys([folder / inner, folder / inner.name]))
+
+
+def why_absent(card: DatasetCard, cache: Path | None = None) -> str | None:
     """Return why the card's files cannot be found, or None where they can (no file is read)."""
     try:
-        find_sources(card)
+        find_sources(card, cache=cache)
     except DataError as error:
         return str(error)
     return None
 
 
-def check_sources(card: DatasetCard, paths: dict[str, Path], progress: Progress) -> None:
-    """Compare each file's SHA-256 with the card's.
+def check_sources(
+    card: DatasetCard, paths: dict[str, Path], progress: Progress
+) -> dict[str, FoundFile]:
+    """Compare each file's SHA-256 with the card's, where it states one; return what was found.
 
     Raises:
         DataError: a file differs; shows both digests.
     """
+    found = {}
     with progress.bar(f"{card.name}: checking files", total=len(paths), unit="files") as bar:
         for role, path in paths.items():
-            expected, found = card.source.files[role].sha256, _digest(path)
-            if found != expected:
+            expected = card.source.files[role].sha256
+            found[role] = _found(path)
+            if expected not in (None, found[role].sha256):
                 raise DataError(
                     f"data set {card.name}: {path} is not the file its card means: sha256 "
-                    f"expected {expected}, found {found}; fetch the file again, or correct the "
-                    "card if it is meant to use this version"
+                    f"expected {expected}, found {found[role].sha256}; fetch the file again, or "
+                    "correct the card if it is meant to use this version"
                 )
             bar.advance()
+    return found
+
+
+def is_same_file(path: Path, known: FoundFile) -> bool:
+    """Return whether a file is the one known; its bytes are read only where size or time differ.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    state = path.stat()
+    if (state.st_size, state.st_mtime_ns) == (known.size, known.modified_ns):
+        return True
+    return state.st_size == known.size and _found(path).sha256 == known.sha256
+
+
+def _found(path: Path) -> FoundFile:
+    digest = _digest(path)
+    state = path.stat()
+    return FoundFile(digest, state.st_size, state.st_mtime_ns)
 
 
 def _digest(path: Path) -> str:
@@ -63,16 +122,20 @@ def _digest(path: Path) -> str:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _folder(card: DatasetCard) -> Path:
+def _folders(card: DatasetCard, cache: Path | None) -> list[Path]:
+    """Return where to look, first of all where the user says."""
     source = card.source
     if source.package is not None:
-        return _package_folder(card.name, source.package)
+        return [_package_folder(card.name, source.package)]
+    folders = []
     chosen = os.environ.get(source.folder_env) if source.folder_env else None
     if chosen:
-        return Path(chosen)
-    if source.folder_default is None:
-        raise DataError(f"data set {card.name}: its files were not looked for; {_way_out(source)}")
-    return (source.anchor / source.folder_default).resolve()
+        folders.append(Path(chosen))
+    elif source.folder_default is not None:
+        folders.append((source.anchor / source.folder_default).resolve())
+    if cache is not None:
+        folders.append(cache / FETCHED)
+    return folders
 
 
 def _package_folder(dataset: str, package: str) -> Path:
@@ -87,9 +150,13 @@ def _package_folder(dataset: str, package: str) -> Path:
     return Path(locations[0])
 
 
-def _way_out(source: Source) -> str:
+def _way_out(card: DatasetCard) -> str:
+    source = card.source
     if source.package is not None:
         return f"reinstall the package {source.package}, which should hold it"
+    ways = ["name the folder that holds it (`data prepare NAME --source FOLDER`)"]
     if source.folder_env is not None:
-        return f"set the environment variable {source.folder_env} to the folder that holds it"
-    return "put it there, or correct 'folder_default' in the card"
+        ways.append(f"set the environment variable {source.folder_env} to the folder")
+    if any(file.urls for file in source.files.values()):
+        ways.append(f"or fetch it: `data fetch {card.name}`")
+    return ", ".join(ways)

@@ -18,14 +18,17 @@ def table1_row(data: PreparedData) -> dict[str, Any]:
     - ``items_per_user``, ``purchases_per_item``, ``density`` (purchases / (users x items));
     - ``words_per_item``, ``word_vocabulary`` (distinct words), ``average_word_frequency``.
     """
-    words = [text.lower().split() for text in data.item_texts]
-    n_words = sum(len(text) for text in words)
-    vocabulary = len({word for text in words for word in text})
+    n_words, types = 0, set()
+    for text in data.item_texts:
+        words = text.lower().split()
+        n_words += len(words)
+        types.update(words)
+    vocabulary = len(types)
     users, items, purchases = len(data.user_ids), len(data.item_ids), len(data.sequences.items)
     return {
         "dataset": data.card.name,
         "users": users,
-        "duplicates_percent": _duplicates_percent(data),
+        "duplicates_percent": data.duplicates_percent,
         "items": items,
         "purchases": purchases,
         "items_per_user": purchases / users,
@@ -33,11 +36,5 @@ def table1_row(data: PreparedData) -> dict[str, Any]:
         "density": purchases / (users * items),
         "words_per_item": n_words / items,
         "word_vocabulary": vocabulary,
-        "average_word_frequency": n_words / vocabulary,
+        "average_word_frequency": n_words / vocabulary if vocabulary else None,
     }
-
-
-def _duplicates_percent(data: PreparedData) -> float | None:
-    if data.card.protocol.dedup == "none":
-        return None  # not looked for: 0 would claim that there are none
-    return 100 * data.counts["duplicates_dropped"] / data.counts["events_read"]

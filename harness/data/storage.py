@@ -8,13 +8,16 @@ a folder is unfinished.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from harness.data.card import DatasetCard
 from harness.data.prepared import PreparedData, content_hash
+from harness.data.sources import FoundFile
 from harness.errors import DataError
 from harness.files import (
     atomic_write,
@@ -29,13 +32,16 @@ MANIFEST = "manifest.json"
 _TABLES = ("items.parquet", "users.parquet", "events.parquet")
 
 
-def store(folder: Path, data: PreparedData, preparation: str) -> None:
+def store(
+    folder: Path, data: PreparedData, preparation: str, sources: Mapping[str, FoundFile]
+) -> None:
     """Write ``data`` into ``folder``, the manifest last.
 
     Args:
         folder: created where it does not exist.
         data: what to write.
         preparation: a digest of the preparing code.
+        sources: the source files as they were found, by role.
 
     Raises:
         OSError: the disk is full or not writable; no manifest is left then.
@@ -56,7 +62,8 @@ def store(folder: Path, data: PreparedData, preparation: str) -> None:
         "preparation": preparation,
         "content_hash": data.content_hash,
         "counts": dict(data.counts),
-        "sources": {role: file.sha256 for role, file in data.card.source.files.items()},
+        "sources": {role: asdict(file) for role, file in sources.items()},
+        "fault_report": list(data.fault_report),
         "files": {name: sha256_file(folder / name) for name in _TABLES},
     }
     write_json(folder / MANIFEST, {**manifest, "manifest_hash": _hash(manifest)})
@@ -79,7 +86,27 @@ def load(folder: Path, card: DatasetCard) -> PreparedData:
     found = content_hash(ids, texts, user_ids, sequences, card.protocol)
     if found != manifest["content_hash"]:
         raise _damaged(folder, f"content hash expected {manifest['content_hash']}, found {found}")
-    return PreparedData(card, ids, texts, user_ids, sequences, manifest["counts"], found)
+    return PreparedData(
+        card,
+        ids,
+        texts,
+        user_ids,
+        sequences,
+        manifest["counts"],
+        found,
+        tuple(manifest["fault_report"]),
+        {role: file["sha256"] for role, file in manifest["sources"].items()},
+    )
+
+
+def stored_sources(folder: Path) -> dict[str, FoundFile]:
+    """Return the source files that a finished folder was made from, by role.
+
+    Raises:
+        DataError: the manifest is damaged.
+    """
+    sources = _manifest(folder / MANIFEST)["sources"]
+    return {role: FoundFile(**file) for role, file in sources.items()}
 
 
 def _write_table(path: Path, columns: dict[str, Any]) -> None:
@@ -97,9 +124,10 @@ def _read_table(path: Path) -> Any:
     import pyarrow.parquet as pq
 
     try:
-        stream: BinaryIO
-        with path.open("rb") as stream:
-            return pq.read_table(stream)
+        # not `read_table`: its scanner may still hold the file in a thread of its own when Python
+        # ends, which aborts the process
+        with pq.ParquetFile(path) as file:
+            return file.read()
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path, str(error)) from error
 

@@ -30,6 +30,21 @@ class Table:
             raise self.fault(key, "must not be blank")
         return str(value)
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Return a list of strings; an absent one reads as an empty one."""
+        values = self._typed(key, list, "a list of strings", [])
+        if not all(isinstance(value, str) and value.strip() for value in values):
+            raise self.fault(key, f"must be a list of strings, found {values!r}")
+        return tuple(values)
+
+    def figure(self, key: str) -> float:
+        """Return a finite number, whole or not."""
+        value = self._values.get(key)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _is_plain(value):
+            raise self.fault(key, f"must be a finite number, found {value!r}")
+        self._asked.add(key)
+        return value
+
     def choice(self, key: str, choices: Sequence[str], default: str = _ABSENT) -> str:
         """Return a string that is one of ``choices``."""
         value = self.text(key, default)
@@ -60,9 +75,11 @@ class Table:
         values = self._typed(key, dict, "a table", {} if optional else _ABSENT)
         return Table(values, f"{self.where}, [{key}]")
 
-    def tables(self, key: str) -> list[Table]:
-        """Return an array of tables that is not empty."""
-        values = self._typed(key, list, "an array of tables", _ABSENT)
+    def tables(self, key: str, optional: bool = False) -> list[Table]:
+        """Return an array of tables that is not empty, unless it is optional and absent."""
+        values = self._typed(key, list, "an array of tables", [] if optional else _ABSENT)
+        if optional and key not in self._values:
+            return []
         if not values or not all(isinstance(value, dict) for value in values):
             raise self.fault(key, "must be an array of one or more tables")
         return [

@@ -7,12 +7,29 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.data.card import TextAttribute
+from harness.data.card import TextAttribute, TextRules
 
 MISSING = "Unknown"
 
 _IMAGE = re.compile(r"<img\b", re.IGNORECASE)
 _ALT = re.compile(r"""\balt\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
+
+
+def item_text(values: Mapping[str, Any], rules: TextRules) -> str:
+    """Return an item's text: ready made where the card says so, else by the template.
+
+    An item without any text of its own reads ``Unknown`` where texts are ready made.
+    """
+    if rules.verbatim is not None:
+        return cleaned(values.get(rules.verbatim), "plain") or MISSING
+    return render(values, rules.attributes)
+
+
+def has_text(values: Mapping[str, Any], rules: TextRules) -> bool:
+    """Return whether an item has at least one value left after cleaning."""
+    if rules.verbatim is not None:
+        return bool(cleaned(values.get(rules.verbatim), "plain"))
+    return any(cleaned(values.get(entry.field), entry.cleaning) for entry in rules.attributes)
 
 
 def render(values: Mapping[str, Any], attributes: tuple[TextAttribute, ...]) -> str:
@@ -26,11 +43,6 @@ def render(values: Mapping[str, Any], attributes: tuple[TextAttribute, ...]) -> 
         words = cleaned(values.get(attribute.field), attribute.cleaning).split()
         parts.append(f"{attribute.label}: {' '.join(words[: attribute.words]) or MISSING}.")
     return " ".join(parts)
-
-
-def has_text(values: Mapping[str, Any], attributes: tuple[TextAttribute, ...]) -> bool:
-    """Return whether at least one attribute has a value left after cleaning."""
-    return any(cleaned(values.get(entry.field), entry.cleaning) for entry in attributes)
 
 
 def cleaned(value: Any, cleaning: str) -> str:

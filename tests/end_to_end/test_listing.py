@@ -63,7 +63,7 @@ def test_a_method_in_detail(shell, plugin):
 
 
 def test_every_card_in_detail(shell):
-    for name in ("ml-100k", "scientific", "gift-cards"):
+    for name in ("ml-100k", "scientific", "amazon-gift-cards", "calrec-stage-one"):
         done = shell("list", "datasets", name)
         assert done.code == 0
         assert "leave-one-out" in done.out

@@ -2,91 +2,152 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from harness.data.card import DatasetCard
-from harness.data.events import EventRows
-from harness.data.readers import RawData
+from harness.data.events import EventTable
+from harness.data.readers.faults import Faults, Place, fault
 from harness.data.readers.items import ItemRows
-from harness.data.readers.lines import fault, identifier, number, read_lines, seconds
-from harness.errors import did_you_mean
+from harness.data.readers.lines import (
+    each_line,
+    identifier,
+    number_in,
+    read_blocks,
+    seconds,
+    text_of,
+)
+from harness.data.readers.rows import EventRows
+from harness.errors import DataError, did_you_mean
 from harness.progress import Progress
 
 _TYPES = ("token", "token_seq", "float", "float_seq")
 
+Value = TypeVar("Value")
 
-def read(card: DatasetCard, paths: dict[str, Path], progress: Progress) -> RawData:
-    """Read the interactions and the items; the card names their columns.
+
+def read_events(
+    card: DatasetCard,
+    paths: dict[str, Path],
+    events: EventTable,
+    faults: Faults,
+    progress: Progress,
+) -> None:
+    """Append the interactions; the card names their columns.
 
     Raises:
         DataError: naming file and line.
     """
-    columns = card.source.fields
-    items = ItemRows(card.text.fields, paths["items"])
-    wanted = {columns["item"], *card.text.fields}
-    for line, row in _rows(paths["items"], wanted, f"{card.name}: items", progress):
-        item = identifier(row[columns["item"]], columns["item"], paths["items"], line)
-        items.add(item, row, line)
-    events = EventRows()
-    path = paths["events"]
-    for line, row in _rows(path, set(columns.values()), f"{card.name}: interactions", progress):
-        _add_event(events, row, columns, path, line)
-    return RawData(events, items.finish(), items.repeated)
+    columns, path = card.source.fields, paths["events"]
+
+    def parse(place: Place, row: Mapping[str, str]) -> _Event:
+        return _event(row, columns, place)
+
+    wanted = set(columns.values())
+    with EventRows(events) as rows:
+        for event in each_row(path, wanted, f"{card.name}: interactions", parse, faults, progress):
+            rows.add(*event)
 
 
-def _add_event(
-    events: EventRows, row: Mapping[str, str], columns: Mapping[str, str], path: Path, line: int
-) -> None:
+_Event = tuple[str, str, int | None, float | None, str | None]
+
+
+def _event(row: Mapping[str, str], columns: Mapping[str, str], place: Place) -> _Event:
     def numeric(role: str) -> float | None:
-        return _float(row[columns[role]], columns[role], path, line) if role in columns else None
+        return number_in(row[columns[role]], columns[role], place) if role in columns else None
 
     time = numeric("time")
-    events.add(
-        user=identifier(row[columns["user"]], columns["user"], path, line),
-        item=identifier(row[columns["item"]], columns["item"], path, line),
-        time=None if time is None else seconds(time, columns["time"], path, line),
-        rating=numeric("rating"),
-        text=row[columns["text"]] if "text" in columns else None,
+    return (
+        identifier(row[columns["user"]], columns["user"], place),
+        identifier(row[columns["item"]], columns["item"], place),
+        None if time is None else seconds(time, columns["time"], place),
+        numeric("rating"),
+        row[columns["text"]] if "text" in columns else None,
     )
 
 
-def _rows(
-    path: Path, wanted: set[str], label: str, progress: Progress
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (line number, value by column name)."""
-    names: list[str] | None = None
-    for line, text in read_lines(path, label, progress):
-        cells = text.split("\t")
-        if names is None:
-            names = _header(cells, wanted, path, line)
-            continue
+def read_items(
+    card: DatasetCard,
+    paths: dict[str, Path],
+    items: ItemRows,
+    faults: Faults,
+    progress: Progress,
+) -> None:
+    """Read the wanted items.
+
+    Raises:
+        DataError: naming file and line.
+    """
+    path, id_column = paths["items"], card.source.fields["item"]
+
+    def parse(place: Place, row: Mapping[str, str]) -> None:
+        items.add(identifier(row[id_column], id_column, place), row, place)
+
+    wanted = {id_column, *items.fields}
+    for _ in each_row(path, wanted, f"{card.name}: items", parse, faults, progress):
+        pass
+
+
+def column_names(path: Path) -> list[str]:
+    """Return the names of a file's columns.
+
+    Raises:
+        DataError: it cannot be read, or has no header.
+    """
+    for block in read_blocks(path, path.name, Progress(shown=False)):
+        for place, raw in block.lines():
+            return _header(text_of(raw, place).split("\t"), set(), place)
+    raise DataError(f"{path}, line 1: the file is empty; expected a header of name:type columns")
+
+
+def each_row(
+    path: Path,
+    wanted: set[str],
+    label: str,
+    parse: Callable[[Place, Mapping[str, str]], Value],
+    faults: Faults,
+    progress: Progress,
+) -> Iterator[Value]:
+    """Yield what ``parse`` makes of (place, cells by column name).
+
+    Raises:
+        DataError: the header is missing or lacks a wanted column, or too many lines are faulty.
+    """
+    names: list[str] = []
+
+    def split(place: Place, raw: bytes) -> Value | None:
+        cells = text_of(raw, place).split("\t")
+        if not names:
+            names.extend(_header(cells, wanted, place))
+            return None
         if len(cells) != len(names):
-            fault(path, line, f"expected {len(names)} tab-separated columns, found {len(cells)}")
-        yield line, dict(zip(names, cells, strict=True))
-    if names is None:
-        fault(path, 1, "the file is empty; expected a header of name:type columns")
+            what = f"expected {len(names)} tab-separated columns, found {len(cells)}"
+            fault(place, what, "wrong number of columns")
+        return parse(place, dict(zip(names, cells, strict=True)))
+
+    rows = each_line(read_blocks(path, label, progress), split, faults)
+    next(rows, None)  # the header
+    if not names:
+        raise DataError(
+            f"{path}, line 1: the file is empty; expected a header of name:type columns"
+        )
+    yield from rows  # type: ignore[misc]  # only the header gives None
 
 
-def _header(cells: list[str], wanted: set[str], path: Path, line: int) -> list[str]:
-    names = []
+def _header(cells: list[str], wanted: set[str], where: Place) -> list[str]:
+    names: list[str] = []
     for cell in cells:
         name, colon, kind = cell.partition(":")
         if not (name and colon) or kind not in _TYPES:
-            fault(path, line, f"header cell {cell!r} must be name:type, type {', '.join(_TYPES)}")
+            raise DataError(
+                f"{where}: header cell {cell!r} must be name:type, type {', '.join(_TYPES)}"
+            )
         if name in names:
-            fault(path, line, f"the column {name!r} stands twice in the header")
+            raise DataError(f"{where}: the column {name!r} stands twice in the header")
         names.append(name)
     for name in sorted(wanted - set(names)):
-        fault(path, line, f"no column {name!r}, which the card names: {did_you_mean(name, names)}")
+        raise DataError(
+            f"{where}: no column {name!r}, which the card names: {did_you_mean(name, names)}"
+        )
     return names
-
-
-def _float(cell: str, name: str, path: Path, line: int) -> float:
-    if not cell.strip():
-        fault(path, line, f"{name!r} is empty")
-    try:
-        value = float(cell)
-    except ValueError:
-        fault(path, line, f"{name!r} must be a number, found {cell[:40]!r}")
-    return number(value, name, path, line)

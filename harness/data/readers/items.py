@@ -1,71 +1,86 @@
-"""The raw item table that readers fill: only the fields which the card's text rules name."""
+"""The raw item table that readers fill: only the wanted items, only the fields of the text."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from harness.data.readers.lines import fault
+from harness.data.readers.faults import Place, fault
 from harness.errors import DataError, did_you_mean
 
 
 class ItemRows:
-    """Collects items line by line; an id may come again only with the same content."""
+    """Collects items line by line. An id that comes again with the same content is counted.
 
-    def __init__(self, fields: tuple[str, ...], path: Path) -> None:
-        self._fields = fields
-        self._path = path
-        self._items: dict[str, dict[str, Any]] = {}
-        self._lines: dict[str, int] = {}
-        self._names_seen: set[str] = set()
+    Args:
+        fields: the source fields to keep.
+        path: the file, for messages.
+        wanted: the ids to keep; lines of other items are passed over.
+
+    Attributes:
+        values: the fields by item id; an item without a line is absent.
+        repeated: lines that repeat an earlier one, as far as the fields go.
+    """
+
+    def __init__(self, fields: tuple[str, ...], path: Path, wanted: Set[str]) -> None:
+        self.fields = fields
+        self.values: dict[str, dict[str, Any]] = {}
         self.repeated = 0
+        self._path = path
+        self._wanted = wanted
+        self._places: dict[str, Place] = {}
+        self._any_line = False
+        self._found: set[str] = set()
+        self._other_names: set[str] = set()
 
-    def add(self, item: str, values: Mapping[str, Any], line: int) -> None:
-        """Keep one item's fields.
+    def add(self, item: str, values: Mapping[str, Any], place: Place) -> None:
+        """Keep one item's fields, if it is wanted.
 
         Raises:
-            DataError: a field of the wrong type, or a second line that says something else.
+            LineFault: a field of the wrong type, or a second line that says something else; the
+                first one stays.
         """
-        self._names_seen.update(values)
-        kept = {field: self._checked(values.get(field), field, line) for field in self._fields}
-        if item in self._items:
-            if self._items[item] != kept:
-                fault(
-                    self._path,
-                    line,
-                    f"item {item!r} stands in line {self._lines[item]} with other content; "
-                    "keep one of the two lines",
-                )
-            self.repeated += 1
+        self._any_line = True
+        if len(self._found) < len(self.fields):  # for a message; not worth looking at every line
+            self._found.update(field for field in self.fields if field in values)
+            self._other_names.update(values)
+        if item not in self._wanted:
             return
-        self._items[item], self._lines[item] = kept, line
+        kept = {field: self._checked(values.get(field), field, place) for field in self.fields}
+        former = self.values.setdefault(item, kept)
+        if former is kept:
+            self._places[item] = place
+        elif former == kept:
+            self.repeated += 1
+        else:
+            first = self._places[item]
+            what = (
+                f"item {item!r} stands in {first.unit} {first.which} with other content, "
+                "which is kept"
+            )
+            fault(place, what, "two lines for one item")
 
-    def finish(self) -> dict[str, dict[str, Any]]:
-        """Return the fields by item id.
+    def check(self) -> None:
+        """Check the file as a whole, after its last line.
 
         Raises:
-            DataError: there is no item, or no line has one of the fields.
+            DataError: it has no item, or no line of it has one of the fields.
         """
-        if not self._items:
+        if not self._any_line:
             raise DataError(f"{self._path}: the catalogue is empty: no line holds an item")
-        for field in self._fields:
-            if field not in self._names_seen:
-                known = did_you_mean(field, self._names_seen)
+        for field in self.fields:
+            if field not in self._found:
+                known = did_you_mean(field, self._other_names)
                 raise DataError(
                     f"{self._path}: no item has the field {field!r} that the card's [text] asks "
                     f"for: {known}"
                 )
-        return self._items
 
-    def _checked(self, value: Any, field: str, line: int) -> Any:
+    def _checked(self, value: Any, field: str, place: Place) -> Any:
         parts = value if isinstance(value, list) else [value]
         for part in parts:
             if isinstance(part, bool) or not isinstance(part, str | int | float | None):
-                fault(
-                    self._path,
-                    line,
-                    f"{field!r} must be text, a number or a list of these, "
-                    f"found {type(part).__name__}",
-                )
+                what = f"{field!r} must be text, a number or a list of these, "
+                fault(place, what + f"found {type(part).__name__}")
         return value

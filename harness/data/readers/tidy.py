@@ -9,35 +9,64 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.data.card import DatasetCard
-from harness.data.events import EventRows
-from harness.data.readers import RawData
+from harness.data.events import EventTable
+from harness.data.readers.faults import Faults, Place, fault
 from harness.data.readers.items import ItemRows
-from harness.data.readers.lines import fault, identifier, read_objects
+from harness.data.readers.lines import each_line, identifier, object_of, read_blocks
+from harness.data.readers.rows import EventRows
 from harness.progress import Progress
 
 
-def read(card: DatasetCard, paths: dict[str, Path], progress: Progress) -> RawData:
-    """Read both files.
+def read_events(
+    card: DatasetCard,
+    paths: dict[str, Path],
+    events: EventTable,
+    faults: Faults,
+    progress: Progress,
+) -> None:
+    """Append every user's sequence.
 
     Raises:
         DataError: naming file and line.
     """
-    items = ItemRows(card.text.fields, paths["items"])
-    for line, values in read_objects(paths["items"], f"{card.name}: items", progress):
-        items.add(identifier(values.get("item"), "item", paths["items"], line), values, line)
-    return RawData(_sequences(paths["events"], card.name, progress), items.finish(), items.repeated)
+    path = paths["events"]
+    first_lines: dict[str, int | str] = {}
 
-
-def _sequences(path: Path, name: str, progress: Progress) -> EventRows:
-    rows = EventRows()
-    first_lines: dict[str, int] = {}
-    for line, values in read_objects(path, f"{name}: sequences", progress):
-        user = identifier(values.get("user"), "user", path, line)
-        if first_lines.setdefault(user, line) != line:
-            fault(path, line, f"user {user!r} has a sequence in line {first_lines[user]} already")
+    def parse(place: Place, raw: bytes) -> tuple[str, list[str]]:
+        values = object_of(raw, place)
+        user = identifier(values.get("user"), "user", place)
         items = values.get("items")
         if not isinstance(items, list):
-            fault(path, line, f"'items' must be a list of item ids, found {type(items).__name__}")
-        for item in items:
-            rows.add(user, identifier(item, "items", path, line))
-    return rows
+            fault(place, f"'items' must be a list of item ids, found {type(items).__name__}")
+        checked = [identifier(item, "items", place) for item in items]
+        if first_lines.setdefault(user, place.which) != place.which:
+            fault(place, f"user {user!r} has a sequence in line {first_lines[user]} already")
+        return user, checked
+
+    blocks = read_blocks(path, f"{card.name}: sequences", progress)
+    with EventRows(events) as rows:
+        for user, items in each_line(blocks, parse, faults):
+            for item in items:
+                rows.add(user, item)
+
+
+def read_items(
+    card: DatasetCard,
+    paths: dict[str, Path],
+    items: ItemRows,
+    faults: Faults,
+    progress: Progress,
+) -> None:
+    """Read the wanted items.
+
+    Raises:
+        DataError: naming file and line.
+    """
+    path = paths["items"]
+
+    def parse(place: Place, raw: bytes) -> None:
+        values = object_of(raw, place)
+        items.add(identifier(values.get("item"), "item", place), values, place)
+
+    for _ in each_line(read_blocks(path, f"{card.name}: items", progress), parse, faults):
+        pass

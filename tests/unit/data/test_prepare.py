@@ -72,6 +72,7 @@ def test_what_a_small_data_set_becomes(tidy_card: CardWriter, silent: Progress) 
         "distinct_texts": 3,
         "consecutive_repeats": 1,
         "item_lines_repeated": 0,
+        "faulty_lines": 0,
     }
 
 
@@ -193,6 +194,16 @@ def test_items_without_text(
     data = build(load_card(tidy_card(items, users, policy="unknown")), silent)
     assert data.item_texts[1] == "Title: Unknown. Price: Unknown."
     assert data.counts["items_without_text"] == 1
+
+
+def test_a_catalogue_of_other_ids_is_an_error_under_either_policy(
+    tidy_card: CardWriter, silent: Progress
+) -> None:
+    items = [{"item": "x", "title": "x", "price": ""}]
+    users = [{"user": "u", "items": list("aab")}]
+    message = r"none of its 2 items has a line in items\.jsonl.*for example 'a' is looked for"
+    with pytest.raises(DataError, match=message):
+        build(load_card(tidy_card(items, users, policy="unknown")), silent)
 
 
 def test_expected_counts_are_checked(

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness.data.cards import load_card
-from harness.data.events import drop_global, in_time_order
 from harness.data.prepare import build, prepare
-from harness.data.readers import read_sources
 from harness.data.sources import find_sources
 from harness.data.stats import table1_row
+from harness.data.variants import variant
 from harness.progress import Progress
 from harness.splits import leave_one_out
-
-CardWriter = Callable[..., str]
 
 
 @pytest.fixture
@@ -72,45 +69,77 @@ def test_scientific(silent: Progress, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_shared")
 def test_gift_cards(silent: Progress, tmp_path: Path) -> None:
-    data = prepare(load_card("gift-cards"), tmp_path, silent)
+    data = prepare(load_card("amazon-gift-cards"), tmp_path, silent)
     assert data.counts["events_read"] == 2972
-    assert data.counts["duplicates_dropped"] == 0
+    assert data.counts["duplicates_dropped"] == data.counts["faulty_lines"] == 0
+    assert data.fault_report == ()
     assert (len(data.user_ids), len(data.item_ids)) == (458, 148)
     assert not any("<img" in text or "&amp;" in text for text in data.item_texts)
-    assert all(text.startswith("Title: ") and ". Price: " in text for text in data.item_texts)
-    prices = [text.rpartition("Price: ")[2] for text in data.item_texts]
-    assert all(price.startswith("$") or price == "Unknown." for price in prices)
+    form = re.compile(r"Title: .+\. Category: .+\. Brand: .+\. Price: (.+)\.")
+    prices = [match[1] for match in map(form.fullmatch, data.item_texts) if match]
+    assert len(prices) == 148
+    assert all(price.startswith("$") or price == "Unknown" for price in prices)
     assert any(price.startswith("$") for price in prices)
 
 
+Event = tuple[str, float, int, str]  # item, rating, time, review text
+
+
+def kept_by_hand(path: Path, rule: str) -> tuple[dict[str, list[Event]], int, int]:
+    """Return each user's events after dedup, how many were read and how many dropped."""
+    by_user: dict[str, list[Event]] = {}
+    with gzip.open(path, "rt", encoding="utf-8") as stream:
+        for line in stream:
+            row = json.loads(line)
+            event = (row["asin"], row["overall"], row["unixReviewTime"], row.get("reviewText", ""))
+            by_user.setdefault(row["reviewerID"], []).append(event)
+    kept: dict[str, list[Event]] = {}
+    for user, events in by_user.items():
+        mine = kept[user] = []
+        for event in sorted(events, key=lambda event: event[2]):  # stable
+            if event not in (mine if rule == "global" else mine[-1:]):
+                mine.append(event)
+    read, left = (sum(map(len, users.values())) for users in (by_user, kept))
+    return kept, read, read - left
+
+
 @pytest.mark.parametrize(
-    ("name", "reviews", "consecutive", "everywhere"),
+    ("name", "file", "reviews", "consecutive", "everywhere"),
     [
-        ("Gift_Cards", 2972, 0, 0),
-        ("Magazine_Subscriptions", 2375, 44, 44),
-        ("AMAZON_FASHION", 3176, 41, 89),
-        ("All_Beauty", 5269, 1040, 1053),
-        ("Appliances", 2277, 2062, 2074),
+        ("amazon-gift-cards", "Gift_Cards", 2972, 0, 0),
+        ("amazon-magazine-subscriptions", "Magazine_Subscriptions", 2375, 44, 44),
+        ("amazon-fashion", "AMAZON_FASHION", 3176, 41, 89),
+        ("amazon-all-beauty", "All_Beauty", 5269, 1040, 1053),
+        ("amazon-appliances", "Appliances", 2277, 2062, 2074),
     ],
 )
-def test_duplicates_of_the_raw_categories(
+def test_the_raw_categories_against_a_count_in_plain_python(
     shared_data: Path,
-    write_card: CardWriter,
     silent: Progress,
+    tmp_path: Path,
     name: str,
+    file: str,
     reviews: int,
     consecutive: int,
     everywhere: int,
 ) -> None:
-    raw = gzip.decompress((shared_data / "amazon2018_raw" / f"{name}_5.json.gz").read_bytes())
-    options = {"events": raw, "suffix": ".json.gz", "policy": "unknown", "minimum": 5}
-    card = load_card(write_card("amazon-2018", dedup="consecutive", **options))
-    data = build(card, silent)
-    assert data.counts["events_read"] == reviews
-    assert data.counts["duplicates_dropped"] == consecutive
-    assert data.sequences.lengths.min() >= 5
-    assert data.counts["items_without_text"] == len(data.item_ids)
-    variant = build(load_card(write_card("amazon-2018", dedup="global", **options)), silent)
-    assert variant.counts["duplicates_dropped"] == everywhere
-    ordered = in_time_order(read_sources(card, find_sources(card), silent).events.finish())
-    assert len(ordered) - len(drop_global(ordered)) == everywhere
+    folder = shared_data / "amazon2018_raw"
+    for rule, dropped in (("consecutive", consecutive), ("global", everywhere)):
+        card = variant(load_card(name), dedup=rule, without_texts=True)
+        data = prepare(card, tmp_path, silent, folder=folder)
+        kept, read, by_hand = kept_by_hand(folder / f"{file}_5.json.gz", rule)
+        assert data.counts["events_read"] == read == reviews
+        assert data.counts["duplicates_dropped"] == by_hand == dropped
+        assert data.counts["faulty_lines"] == 0
+        assert data.counts["users_read"] == len(kept)
+        left = {user: events for user, events in kept.items() if len(events) >= 5}
+        assert data.user_ids == tuple(sorted(left))
+        assert data.item_ids == tuple(sorted({event[0] for user in left for event in left[user]}))
+        assert data.sequences.timestamps is not None
+        for user, start, stop in zip(
+            data.user_ids, data.sequences.offsets, data.sequences.offsets[1:], strict=False
+        ):
+            items = [data.item_ids[item] for item in data.sequences.items[start:stop]]
+            times = data.sequences.timestamps[start:stop].tolist()
+            expected = [(item, time) for item, _, time, _ in left[user]]
+            assert list(zip(items, times, strict=True)) == expected

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.data.card import TextAttribute
-from harness.data.text import cleaned, has_text, render
+from harness.data.card import TextAttribute, TextRules
+from harness.data.text import cleaned, has_text, item_text, render
 
 PAPER = (
     TextAttribute("Title", "title", 25, "html"),
@@ -13,6 +13,7 @@ PAPER = (
     TextAttribute("Brand", "brand", 15, "html"),
     TextAttribute("Price", "price", 15, "price"),
 )
+RULES = TextRules(PAPER, "unknown")
 JSON_VALUES = st.recursive(
     st.none() | st.text() | st.integers() | st.floats(allow_nan=False),
     lambda inner: st.lists(inner, max_size=3),
@@ -29,9 +30,19 @@ def test_the_template_of_the_paper() -> None:
 
 def test_nothing_known() -> None:
     assert render({}, PAPER) == "Title: Unknown. Category: Unknown. Brand: Unknown. Price: Unknown."
-    assert not has_text({}, PAPER)
-    assert not has_text({"title": " \n", "brand": None, "price": "call us"}, PAPER)
-    assert has_text({"brand": "Acme"}, PAPER)
+    assert not has_text({}, RULES)
+    assert not has_text({"title": " \n", "brand": None, "price": "call us"}, RULES)
+    assert has_text({"brand": "Acme"}, RULES)
+
+
+def test_a_ready_text_stays_as_it_is_but_for_its_blanks() -> None:
+    ready = TextRules((), "unknown", verbatim="text")
+    assert item_text({"text": "Title: A &amp; B.\n Price: $2.."}, ready) == (
+        "Title: A &amp; B. Price: $2.."
+    )
+    assert item_text({"text": " "}, ready) == item_text({}, ready) == "Unknown"
+    assert has_text({"text": "x"}, ready) and not has_text({"text": " ", "title": "x"}, ready)
+    assert item_text({"title": "x"}, RULES) == render({"title": "x"}, PAPER)
 
 
 def test_word_limits_are_per_attribute() -> None:
@@ -76,4 +87,4 @@ def test_any_item_renders_to_one_bounded_line(values: dict[str, object]) -> None
     assert text == " ".join(text.split())
     assert len(text.split()) <= 4 + 25 + 3 * 15
     assert text.startswith("Title: ") and text.endswith(".")
-    assert has_text(values, PAPER) or text == render({}, PAPER)
+    assert has_text(values, RULES) or text == render({}, PAPER)

@@ -83,7 +83,8 @@ def test_the_gradient_is_the_same_in_one_pass_or_many(
     parts, same = gradients(7)
     assert losses == pytest.approx(same, rel=1e-5)
     for one, other in zip(whole, parts, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
+        # gradients reach some 0.1 here; how their sums round differs from processor to processor
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
     n_tokens = sum(len(pair.target) for pair in PAIRS)
     assert losses["nig_token_mean"] * n_tokens == pytest.approx(losses["nig_sequence_sum"] * 3)
 

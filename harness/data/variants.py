@@ -1,0 +1,72 @@
+"""Variants of a data set: the same files under another rule for duplicates, or without texts.
+
+A variant has a name of its own, so that its records never stand among those of the data set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.data.card import DatasetCard, Protocol, Source, TextRules, data_hash
+from harness.data.card_parsing import check_together
+from harness.files import canonical_json, sha256_text
+
+_BEFORE_DEDUP = {"events_read", "users_read"}
+_OF_TEXTS = {"items_without_text", "distinct_texts", "faulty_lines"}
+
+
+def variant(
+    card: DatasetCard,
+    *,
+    dedup: str | None = None,
+    without_texts: bool = False,
+    fault_limit: int | None = None,
+) -> DatasetCard:
+    """Return the card of a variant, or the card itself where nothing differs.
+
+    Args:
+        card: the data set.
+        dedup: "consecutive", "global" or "none", in place of the card's own rule.
+        without_texts: leave out item texts, and the file that they come from.
+        fault_limit: how many faulty lines may be left out, in place of the card's own limit. It
+            changes neither the name nor, as long as the run does not stop, the result.
+
+    Raises:
+        DataError: the source lacks a field that the rule compares.
+    """
+    if fault_limit is not None:
+        card = replace(card, source=replace(card.source, fault_limit=fault_limit))
+    if dedup is not None and dedup != card.protocol.dedup:
+        expected = {name: n for name, n in card.expected.items() if name in _BEFORE_DEDUP}
+        protocol = replace(card.protocol, dedup=dedup)
+        card = _changed(card, f"dedup-{dedup}", card.source, card.text, protocol, expected)
+        check_together(card, f"data set {card.name}")
+    if without_texts and card.text:
+        files = {role: file for role, file in card.source.files.items() if role != "items"}
+        source = replace(card.source, files=files)
+        expected = {name: n for name, n in card.expected.items() if name not in _OF_TEXTS}
+        text = TextRules((), "unknown")
+        card = _changed(card, "without-texts", source, text, card.protocol, expected)
+    return card
+
+
+def _changed(
+    card: DatasetCard,
+    change: str,
+    source: Source,
+    text: TextRules,
+    protocol: Protocol,
+    expected: dict[str, int],
+) -> DatasetCard:
+    return replace(
+        card,
+        name=f"{card.name}-{change}",
+        title=f"{card.title}, {change.replace('-', ' ')}",
+        source=source,
+        text=text,
+        protocol=protocol,
+        expected=expected,
+        paper={},
+        hash=sha256_text(canonical_json([card.hash, change])),
+        data_hash=data_hash(source, text, protocol),
+    )
