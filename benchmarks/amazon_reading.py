@@ -65,13 +65,14 @@ def read(folder: Path) -> dict[str, Any]:
     from harness.data.events import EventTable
     from harness.data.readers import read_events
     from harness.data.readers.faults import Faults
+    from harness.data.readers.reading import Reading
     from harness.progress import Progress
 
     card = _card(folder)
     start, cpu = time.perf_counter(), time.process_time()
     with EventTable(folder) as table:
         paths = {"events": folder / "large_5.json.gz"}
-        read_events(card, paths, table, Faults(0), Progress(shown=False))
+        read_events(Reading(card, paths, Faults(0), Progress(shown=False)), table)
         wall = time.perf_counter() - start
         return {
             "seconds": wall,

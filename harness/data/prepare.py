@@ -17,6 +17,7 @@ from harness.data.events import EventTable, OrderedEvents
 from harness.data.prepared import PreparedData, consecutive_repeats, content_hash
 from harness.data.readers import read_events, read_items
 from harness.data.readers.faults import Faults
+from harness.data.readers.reading import Reading
 from harness.data.sources import FoundFile, check_sources, find_sources, is_same_file
 from harness.data.storage import MANIFEST, load, store, stored_sources
 from harness.data.text import has_text, item_text
@@ -168,8 +169,9 @@ def _built(
 ) -> PreparedData:
     """Build the data set; the event table stands in ``workspace`` meanwhile."""
     faults = Faults(card.source.fault_limit)
+    reading = Reading(card, paths, faults, progress)
     with EventTable(workspace) as table:
-        read_events(card, paths, table, faults, progress)
+        read_events(reading, table)
         if not table.n_read:
             raise DataError(
                 f"data set {card.name}: {next(iter(paths.values()))} holds no events"
@@ -178,7 +180,7 @@ def _built(
         table.close_reading()
         counts = _drop(card, table, progress)
         kept = table.ordered(TIME_UNITS[card.source.time_unit])
-    items = read_items(card, paths, kept.item_ids, faults, progress)
+    items = read_items(reading, kept.item_ids)
     texts, without_text = _texts(card, items.values, kept.item_ids, progress)
     sequences = _sequences(kept)
     counts |= {

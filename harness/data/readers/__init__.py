@@ -1,9 +1,9 @@
 """Readers: source files of one kind to the event table and the item table.
 
-A reader is a module with two functions. ``read_events(card, paths, events, faults, progress)``
-appends to an `EventTable`, in file order. ``read_items(card, paths, items, faults, progress)``
-fills `ItemRows`, which keep the items that occur in the events left. Both leave faulty lines out
-and count them in `Faults`, which stops at the card's limit.
+A reader is a module with two functions. ``read_events(reading, events)`` appends to an
+`EventTable`, in file order. ``read_items(reading, items)`` fills `ItemRows`, which keep the items
+that occur in the events left. Both leave faulty lines out and count them in ``reading.faults``,
+which stops at the card's limit.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from typing import Any
 
 from harness.data.card import DatasetCard
 from harness.data.events import EventTable
-from harness.data.readers.faults import Faults
 from harness.data.readers.items import ItemRows
-from harness.progress import Progress
+from harness.data.readers.reading import Reading
 
 _MODULES = {
     "recbole-atomic": "atomic",
@@ -28,37 +27,26 @@ _MODULES = {
 }
 
 
-def read_events(
-    card: DatasetCard,
-    paths: dict[str, Path],
-    events: EventTable,
-    faults: Faults,
-    progress: Progress,
-) -> None:
+def read_events(reading: Reading, events: EventTable) -> None:
     """Append all events of a card's files, in file order.
 
     Raises:
         DataError: a file is damaged, or has more faulty lines than the limit; names file and line.
     """
-    _reader(card).read_events(card, paths, events, faults, progress)
+    _reader(reading.card).read_events(reading, events)
 
 
-def read_items(
-    card: DatasetCard,
-    paths: dict[str, Path],
-    wanted: tuple[str, ...],
-    faults: Faults,
-    progress: Progress,
-) -> ItemRows:
+def read_items(reading: Reading, wanted: tuple[str, ...]) -> ItemRows:
     """Return the raw fields of the wanted items; none where the card has no file of items.
 
     Raises:
         DataError: as `read_events`; or no line of the file has a field that the text needs.
     """
+    card, paths = reading.card, reading.paths
     if "items" not in paths or not card.text:
         return ItemRows((), Path(), frozenset())
     items = ItemRows(card.text.fields, paths["items"], frozenset(wanted))
-    _reader(card).read_items(card, paths, items, faults, progress)
+    _reader(card).read_items(reading, items)
     items.check()
     return items
 

@@ -18,14 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.data.card import DatasetCard
 from harness.data.events import EventBatch, EventTable, text_hashes
-from harness.data.readers.faults import Faults, Place, fault
+from harness.data.readers.faults import Place, fault
 from harness.data.readers.items import ItemRows
 from harness.data.readers.lines import (
     MILLISECONDS_FROM,
@@ -37,7 +35,7 @@ from harness.data.readers.lines import (
     read_blocks,
     seconds,
 )
-from harness.progress import Progress
+from harness.data.readers.reading import Reading
 
 
 class Review(NamedTuple):
@@ -50,27 +48,21 @@ class Review(NamedTuple):
     text: str
 
 
-def read_events(
-    card: DatasetCard,
-    paths: dict[str, Path],
-    events: EventTable,
-    faults: Faults,
-    progress: Progress,
-) -> None:
+def read_events(reading: Reading, events: EventTable) -> None:
     """Append all reviews.
 
     Raises:
         DataError: naming file and line.
     """
-    path = paths["events"]
+    path = reading.paths["events"]
 
     def parse(place: Place, raw: bytes) -> Review:
         return _review(object_of(raw, place, literals=True), place)
 
-    for block in read_blocks(path, f"{card.name}: reviews", progress):
+    for block in read_blocks(path, reading.label("reviews"), reading.progress):
         batch = batch_of(block.content)
         if batch is None:
-            batch = _collected(parsed_lines(block, parse, faults))
+            batch = _collected(parsed_lines(block, parse, reading.faults))
         events.append(batch)
 
 
@@ -159,19 +151,13 @@ def _collected(reviews: Iterator[Review]) -> EventBatch:
 # ---- metadata ----------------------------------------------------------------------------------
 
 
-def read_items(
-    card: DatasetCard,
-    paths: dict[str, Path],
-    items: ItemRows,
-    faults: Faults,
-    progress: Progress,
-) -> None:
+def read_items(reading: Reading, items: ItemRows) -> None:
     """Read the metadata of the wanted items.
 
     Raises:
         DataError: naming file and line.
     """
-    path = paths["items"]
+    path = reading.paths["items"]
     decoder = _items_decoder(items.fields)
 
     def parse(place: Place, raw: bytes) -> None:
@@ -180,7 +166,9 @@ def read_items(
             values = object_of(raw, place, literals=True)
         items.add(identifier(values.get("asin"), "asin", place), values, place)
 
-    for _ in each_line(read_blocks(path, f"{card.name}: metadata", progress), parse, faults):
+    for _ in each_line(
+        read_blocks(path, reading.label("metadata"), reading.progress), parse, reading.faults
+    ):
         pass
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from harness.data.card import DatasetCard
 from harness.data.events import EventTable
 from harness.data.readers.faults import Faults, Place, fault
 from harness.data.readers.items import ItemRows
@@ -18,6 +17,7 @@ from harness.data.readers.lines import (
     seconds,
     text_of,
 )
+from harness.data.readers.reading import Reading
 from harness.data.readers.rows import EventRows
 from harness.errors import DataError, did_you_mean
 from harness.progress import Progress
@@ -27,26 +27,22 @@ _TYPES = ("token", "token_seq", "float", "float_seq")
 Value = TypeVar("Value")
 
 
-def read_events(
-    card: DatasetCard,
-    paths: dict[str, Path],
-    events: EventTable,
-    faults: Faults,
-    progress: Progress,
-) -> None:
+def read_events(reading: Reading, events: EventTable) -> None:
     """Append the interactions; the card names their columns.
 
     Raises:
         DataError: naming file and line.
     """
-    columns, path = card.source.fields, paths["events"]
+    columns, path = reading.card.source.fields, reading.paths["events"]
 
     def parse(place: Place, row: Mapping[str, str]) -> _Event:
         return _event(row, columns, place)
 
     wanted = set(columns.values())
     with EventRows(events) as rows:
-        for event in each_row(path, wanted, f"{card.name}: interactions", parse, faults, progress):
+        for event in each_row(
+            path, wanted, reading.label("interactions"), parse, reading.faults, reading.progress
+        ):
             rows.add(*event)
 
 
@@ -67,25 +63,21 @@ def _event(row: Mapping[str, str], columns: Mapping[str, str], place: Place) -> 
     )
 
 
-def read_items(
-    card: DatasetCard,
-    paths: dict[str, Path],
-    items: ItemRows,
-    faults: Faults,
-    progress: Progress,
-) -> None:
+def read_items(reading: Reading, items: ItemRows) -> None:
     """Read the wanted items.
 
     Raises:
         DataError: naming file and line.
     """
-    path, id_column = paths["items"], card.source.fields["item"]
+    path, id_column = reading.paths["items"], reading.card.source.fields["item"]
 
     def parse(place: Place, row: Mapping[str, str]) -> None:
         items.add(identifier(row[id_column], id_column, place), row, place)
 
     wanted = {id_column, *items.fields}
-    for _ in each_row(path, wanted, f"{card.name}: items", parse, faults, progress):
+    for _ in each_row(
+        path, wanted, reading.label("items"), parse, reading.faults, reading.progress
+    ):
         pass
 
 

@@ -12,40 +12,35 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from harness.data.card import DatasetCard
 from harness.data.events import EventTable
-from harness.data.readers.faults import Faults, LineFault, Place, fault
+from harness.data.readers.faults import LineFault, Place, fault
 from harness.data.readers.items import ItemRows
 from harness.data.readers.lines import identifier
+from harness.data.readers.reading import Reading
 from harness.data.readers.sequences import RawIds, append_sequences, whole_sequences
 from harness.errors import DataError
-from harness.progress import Progress
 
 
-def read_events(
-    card: DatasetCard,
-    paths: dict[str, Path],
-    events: EventTable,
-    faults: Faults,
-    progress: Progress,
-) -> None:
+def read_events(reading: Reading, events: EventTable) -> None:
     """Append every user's sequence: training part, validation item, test item.
 
     Raises:
         DataError: naming file and user.
     """
-    items = _index(paths["item_index"])
-    users = _index(paths["user_index"]) if "user_index" in paths else RawIds()
+    items = _index(reading.paths["item_index"])
+    users = _index(reading.paths["user_index"]) if "user_index" in reading.paths else RawIds()
     parts: dict[str, dict[str, list[str]]] = {}
     left_out = set()  # as a whole: what is left of a user would be split in another way
-    with progress.bar(f"{card.name}: sequences", total=3, unit="files") as bar:
+    with reading.progress.bar(reading.label("sequences"), total=3, unit="files") as bar:
         for role in ("train", "validation", "test"):
             parts[role] = {}
-            for user, value in _object(paths[role]).items():
+            for user, value in _object(reading.paths[role]).items():
                 try:
-                    found = _indices(value, items, role, Place(paths[role], repr(user), "user"))
+                    found = _indices(
+                        value, items, role, Place(reading.paths[role], repr(user), "user")
+                    )
                 except LineFault as fault_found:
-                    faults.add(fault_found)
+                    reading.faults.add(fault_found)
                     left_out.add(user)
                 else:
                     parts[role][user] = found
@@ -57,7 +52,7 @@ def read_events(
         {user: indices[0] for user, indices in parts[role].items()}
         for role in ("validation", "test")
     )
-    sequences = whole_sequences(parts["train"], validation, test, paths)
+    sequences = whole_sequences(parts["train"], validation, test, reading.paths)
     append_sequences(events, sequences, users, items)
 
 
@@ -76,21 +71,15 @@ def _indices(value: Any, items: RawIds, role: str, place: Place) -> list[str]:
     return indices
 
 
-def read_items(
-    card: DatasetCard,
-    paths: dict[str, Path],
-    items: ItemRows,
-    faults: Faults,
-    progress: Progress,
-) -> None:
+def read_items(reading: Reading, items: ItemRows) -> None:
     """Read the wanted items.
 
     Raises:
         DataError: naming file and item.
     """
-    path = paths["items"]
+    path = reading.paths["items"]
     catalogue = _object(path)
-    with progress.bar(f"{card.name}: items", total=len(catalogue), unit="items") as bar:
+    with reading.progress.bar(reading.label("items"), total=len(catalogue), unit="items") as bar:
         for item, values in catalogue.items():
             place = Place(path, repr(item), "item")
             try:
@@ -98,7 +87,7 @@ def read_items(
                     fault(place, f"must be an object, found {type(values).__name__}", "no object")
                 items.add(identifier(item, "item", place), values, place)
             except LineFault as found:
-                faults.add(found)
+                reading.faults.add(found)
             bar.advance()
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from harness.data.card import TIME_UNITS, DatasetCard
+from harness.data.card import TIME_UNITS
 from harness.data.events import EventTable
 from harness.data.readers.faults import Faults, LineFault, Place, fault
 from harness.data.readers.items import ItemRows
@@ -21,6 +21,7 @@ from harness.data.readers.lines import (
     number,
     number_in,
 )
+from harness.data.readers.reading import Reading
 from harness.data.readers.rows import EventRows
 from harness.data.readers.table_rows import Row, Timestamp, check_text, each_row
 from harness.progress import Progress
@@ -29,20 +30,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def read_events(
-    card: DatasetCard,
-    paths: dict[str, Path],
-    events: EventTable,
-    faults: Faults,
-    progress: Progress,
-) -> None:
+def read_events(reading: Reading, events: EventTable) -> None:
     """Append the interactions.
 
     Raises:
         DataError: naming file and row.
     """
-    columns = card.source.fields
-    per_second = TIME_UNITS[card.source.time_unit]
+    columns = reading.card.source.fields
+    per_second = TIME_UNITS[reading.card.source.time_unit]
 
     def parse(place: Place, row: Row) -> tuple[str, str, int | None, float | None, str | None]:
         def of(role: str) -> Any:
@@ -59,35 +54,35 @@ def read_events(
 
     with EventRows(events) as rows:
         for place, row in each_row(
-            paths["events"], list(columns.values()), f"{card.name}: interactions", faults, progress
+            reading.paths["events"],
+            list(columns.values()),
+            reading.label("interactions"),
+            reading.faults,
+            reading.progress,
         ):
             try:
                 event = parse(place, row)
             except LineFault as found:
-                faults.add(found)
+                reading.faults.add(found)
             else:
                 rows.add(*event)
 
 
-def read_items(
-    card: DatasetCard,
-    paths: dict[str, Path],
-    items: ItemRows,
-    faults: Faults,
-    progress: Progress,
-) -> None:
+def read_items(reading: Reading, items: ItemRows) -> None:
     """Read the wanted items.
 
     Raises:
         DataError: naming file and row.
     """
-    column = card.source.fields["item"]
+    column = reading.card.source.fields["item"]
     wanted = [column, *items.fields]
-    for place, row in each_row(paths["items"], wanted, f"{card.name}: items", faults, progress):
+    for place, row in each_row(
+        reading.paths["items"], wanted, reading.label("items"), reading.faults, reading.progress
+    ):
         try:
             items.add(_identifier(row[column], column, place), row, place)
         except LineFault as found:
-            faults.add(found)
+            reading.faults.add(found)
 
 
 def holds_dates(path: Path, column: str) -> bool:

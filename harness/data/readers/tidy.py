@@ -6,30 +6,21 @@ first, without times, ratings or review texts.
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from harness.data.card import DatasetCard
 from harness.data.events import EventTable
-from harness.data.readers.faults import Faults, Place, fault
+from harness.data.readers.faults import Place, fault
 from harness.data.readers.items import ItemRows
 from harness.data.readers.lines import each_line, identifier, object_of, read_blocks
+from harness.data.readers.reading import Reading
 from harness.data.readers.rows import EventRows
-from harness.progress import Progress
 
 
-def read_events(
-    card: DatasetCard,
-    paths: dict[str, Path],
-    events: EventTable,
-    faults: Faults,
-    progress: Progress,
-) -> None:
+def read_events(reading: Reading, events: EventTable) -> None:
     """Append every user's sequence.
 
     Raises:
         DataError: naming file and line.
     """
-    path = paths["events"]
+    path = reading.paths["events"]
     first_lines: dict[str, int | str] = {}
 
     def parse(place: Place, raw: bytes) -> tuple[str, list[str]]:
@@ -43,30 +34,26 @@ def read_events(
             fault(place, f"user {user!r} has a sequence in line {first_lines[user]} already")
         return user, checked
 
-    blocks = read_blocks(path, f"{card.name}: sequences", progress)
+    blocks = read_blocks(path, reading.label("sequences"), reading.progress)
     with EventRows(events) as rows:
-        for user, items in each_line(blocks, parse, faults):
+        for user, items in each_line(blocks, parse, reading.faults):
             for item in items:
                 rows.add(user, item)
 
 
-def read_items(
-    card: DatasetCard,
-    paths: dict[str, Path],
-    items: ItemRows,
-    faults: Faults,
-    progress: Progress,
-) -> None:
+def read_items(reading: Reading, items: ItemRows) -> None:
     """Read the wanted items.
 
     Raises:
         DataError: naming file and line.
     """
-    path = paths["items"]
+    path = reading.paths["items"]
 
     def parse(place: Place, raw: bytes) -> None:
         values = object_of(raw, place)
         items.add(identifier(values.get("item"), "item", place), values, place)
 
-    for _ in each_line(read_blocks(path, f"{card.name}: items", progress), parse, faults):
+    for _ in each_line(
+        read_blocks(path, reading.label("items"), reading.progress), parse, reading.faults
+    ):
         pass

@@ -16,12 +16,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.data.card import DatasetCard
 from harness.data.events import EventTable
 from harness.data.readers.atomic import each_row
 from harness.data.readers.faults import Faults, Place, fault
 from harness.data.readers.items import ItemRows
 from harness.data.readers.lines import each_line, identifier, object_of, read_blocks, text_of
+from harness.data.readers.reading import Reading
 from harness.data.readers.sequences import RawIds, append_sequences, whole_sequences
 from harness.errors import DataError
 from harness.progress import Progress
@@ -38,20 +38,23 @@ class _Step(NamedTuple):
     target: str
 
 
-def read_events(
-    card: DatasetCard,
-    paths: dict[str, Path],
-    events: EventTable,
-    faults: Faults,
-    progress: Progress,
-) -> None:
+def read_events(reading: Reading, events: EventTable) -> None:
     """Append every user's sequence: training part, validation item, test item.
 
     Raises:
         DataError: naming file and line; a line contradicts the user's others.
     """
     steps = {
-        role: list(each_row(paths[role], _COLUMNS, f"{card.name}: {role}", _step, faults, progress))
+        role: list(
+            each_row(
+                reading.paths[role],
+                _COLUMNS,
+                reading.label(role),
+                _step,
+                reading.faults,
+                reading.progress,
+            )
+        )
         for role in ("train", "validation", "test")
     }
     # a history may be cut to its newest items, to the same number everywhere
@@ -67,9 +70,11 @@ def read_events(
         if user in targets:
             _check_history(step, [*train[user], targets[user]], width)
     sequences = whole_sequences(
-        train, targets, {user: step.target for user, step in test.items()}, paths
+        train, targets, {user: step.target for user, step in test.items()}, reading.paths
     )
-    append_sequences(events, sequences, _index(paths, "user_index"), _index(paths, "item_index"))
+    append_sequences(
+        events, sequences, _index(reading.paths, "user_index"), _index(reading.paths, "item_index")
+    )
 
 
 def _step(place: Place, row: Mapping[str, str]) -> _Step:
@@ -152,21 +157,15 @@ def _names_indices(path: Path, raw_ids: RawIds) -> bool:
     return as_indices > as_raw_ids
 
 
-def read_items(
-    card: DatasetCard,
-    paths: dict[str, Path],
-    items: ItemRows,
-    faults: Faults,
-    progress: Progress,
-) -> None:
+def read_items(reading: Reading, items: ItemRows) -> None:
     """Read the wanted items.
 
     Raises:
         DataError: naming file and line.
     """
-    path, label = paths["items"], f"{card.name}: items"
+    path, label = reading.paths["items"], reading.label("items")
     if ".json" not in path.name:
-        raw_ids = _index(paths, "item_index")
+        raw_ids = _index(reading.paths, "item_index")
         by_index = _names_indices(path, raw_ids)
 
         def parse_row(place: Place, row: Mapping[str, str]) -> None:
@@ -175,7 +174,9 @@ def read_items(
                 return
             items.add(raw_ids[found] if by_index else found, row, place)
 
-        for _ in each_row(path, {"item_id", *items.fields}, label, parse_row, faults, progress):
+        for _ in each_row(
+            path, {"item_id", *items.fields}, label, parse_row, reading.faults, reading.progress
+        ):
             pass
         return
 
@@ -184,5 +185,5 @@ def read_items(
         name = "asin" if "asin" in values else "item"
         items.add(identifier(values.get(name), name, place), values, place)
 
-    for _ in each_line(read_blocks(path, label, progress), parse_object, faults):
+    for _ in each_line(read_blocks(path, label, reading.progress), parse_object, reading.faults):
         pass

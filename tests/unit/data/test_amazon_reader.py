@@ -26,6 +26,7 @@ from harness.data.readers.amazon import batch_of, read_events, read_items
 from harness.data.readers.faults import Faults
 from harness.data.readers.items import ItemRows
 from harness.data.readers.lines import Block
+from harness.data.readers.reading import Reading
 from harness.errors import DataError
 from harness.progress import Progress
 
@@ -77,7 +78,7 @@ def read(path: Path, limit: int = 10**9) -> tuple[list[Row], tuple[str, ...]]:
     """Return the reviews of a file and the report of its faults."""
     collected, faults = Collected(), Faults(limit)
     table: Any = collected
-    read_events(CARD, {"events": path}, table, faults, SILENT)
+    read_events(Reading(CARD, {"events": path}, faults, SILENT), table)
     return collected.rows, faults.report()
 
 
@@ -522,7 +523,7 @@ def items_of(content: bytes, fields: tuple[str, ...], wanted: str) -> list[str]:
 
     items, faults = ItemRows(fields, Path("file"), frozenset(wanted)), Faults(10**9)
     with patch.object(amazon, "read_blocks", blocks):
-        read_items(CARD, {"items": Path("file")}, items, faults, SILENT)
+        read_items(Reading(CARD, {"items": Path("file")}, faults, SILENT), items)
     checked = ""
     try:
         items.check()
