@@ -5,7 +5,8 @@
 Candidates: msgspec (typed records, the one in use), DuckDB's ``read_json``, Polars'
 ``read_ndjson`` (where it is installed: ``pip install polars``), pyarrow's JSON reader, and
 Python's own ``json``. Each makes the same five columns of the real reviews below
-HARNESS_SHARED_DATA, some copies of them, unpacked beforehand, the text as a hash.
+HARNESS_SHARED_DATA, some copies of them, unpacked beforehand. `literal` is
+what `ast.literal_eval` needs for the same lines as Python writes them, a hundredth of them.
 The second table gives each one line with one fault, and prints what it says the value is, or
 ``refused``. Reading must not make a rating of a text, or an id of a number.
 """
@@ -13,6 +14,7 @@ The second table gives each one line with one fault, and prints what it says the
 from __future__ import annotations
 
 import argparse
+import ast
 import gzip
 import json
 import os
@@ -45,7 +47,7 @@ def by_msgspec(content: bytes, path: Path) -> list[tuple[Any, ...]]:
 
     rows = _reviews_decoder().decode_lines(content)
     return [
-        (row.reviewerID, row.asin, row.overall, row.unixReviewTime, _hash(row.reviewText))
+        (row.reviewerID, row.asin, row.overall, row.unixReviewTime, row.reviewText or "")
         for row in rows
     ]
 
@@ -55,7 +57,7 @@ def by_json(content: bytes, path: Path) -> list[tuple[Any, ...]]:
     rows = []
     for line in content.splitlines():
         value = json.loads(line)
-        rows.append((*(value[name] for name in NAMES[:4]), _hash(value.get("reviewText"))))
+        rows.append((*(value[name] for name in NAMES[:4]), value.get("reviewText") or ""))
     return rows
 
 
@@ -66,7 +68,7 @@ def by_duckdb(content: bytes, path: Path) -> Any:
     kinds = dict(zip(NAMES, ("VARCHAR", "VARCHAR", "DOUBLE", "BIGINT", "VARCHAR"), strict=True))
     columns = ", ".join(f"{name}: '{kind}'" for name, kind in kinds.items())
     query = (
-        "SELECT reviewerID, asin, overall, unixReviewTime, hash(reviewText) FROM "
+        "SELECT reviewerID, asin, overall, unixReviewTime, reviewText FROM "
         f"read_json('{path}', format = 'newline_delimited', columns = {{{columns}}})"
     )
     with duckdb.connect() as base:
@@ -80,12 +82,11 @@ def by_polars(content: bytes, path: Path) -> Any:
 
     kinds = (pl.String, pl.String, pl.Float64, pl.Int64, pl.String)
     frame = pl.read_ndjson(content, schema=dict(zip(NAMES, kinds, strict=True)))
-    frame = frame.with_columns(pl.col("reviewText").hash())
     return frame.rows() if len(content) < SMALL else frame
 
 
 def by_pyarrow(content: bytes, path: Path) -> Any:
-    """Pyarrow, with the columns it is to make; the text is hashed row by row."""
+    """Pyarrow, with the columns it is to make."""
     import pyarrow as pa
     import pyarrow.json as pj
 
@@ -95,16 +96,18 @@ def by_pyarrow(content: bytes, path: Path) -> Any:
         unexpected_field_behavior="ignore",
     )
     table = pj.read_json(pa.BufferReader(content), parse_options=options)
-    hashes = [_hash(text) for text in table["reviewText"].to_pylist()]
     if len(content) < SMALL:
         return [tuple(row.values()) for row in table.to_pylist()]
-    return table, hashes
+    return table
 
 
-def _hash(text: str | None) -> int:
-    from harness.data.events import text_hashes
-
-    return int(text_hashes([text or ""])[0])
+def seconds_of_literals(content: bytes) -> float:
+    """Return the seconds that Python literals of the same objects would take."""
+    lines = [repr(json.loads(line)) for line in content.splitlines()[::100]]
+    start = time.perf_counter()
+    for line in lines:
+        ast.literal_eval(line)
+    return 100 * (time.perf_counter() - start)
 
 
 PARSERS: dict[str, Callable[[bytes, Path], Any]] = {
@@ -163,7 +166,9 @@ def _speeds(
         for name, pairs in taken.items()
     }
     print(f"{content.count(chr(10).encode()):,} reviews, {len(content) / 1e6:,.0f} MB")
-    return [[name, *pair, pair[0] / medians["msgspec"][0]] for name, pair in medians.items()]
+    rows = [[name, *pair, pair[0] / medians["msgspec"][0]] for name, pair in medians.items()]
+    literal = seconds_of_literals(content)
+    return [*rows, ["literal", literal, literal, literal / medians["msgspec"][0]]]
 
 
 def _made_of(parse: Callable[[bytes, Path], Any], field: str, spoilt: str, path: Path) -> str:

@@ -64,8 +64,13 @@ def add_variant_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def chosen_card(name: str, options: argparse.Namespace) -> DatasetCard:
+def chosen_card(name: str, options: argparse.Namespace, dedup: str | None = None) -> DatasetCard:
     """Return the card that a command line names, in the variant that it asks for.
+
+    Args:
+        name: of a card, or its path.
+        options: what `add_variant_options` were given.
+        dedup: a rule for duplicates in place of the one asked for.
 
     Raises:
         UsageError: no such card, or a limit below 0.
@@ -78,7 +83,7 @@ def chosen_card(name: str, options: argparse.Namespace) -> DatasetCard:
         raise UsageError(f"--fault-limit must be at least 0, found {options.fault_limit}")
     return variant(
         load_card(name),
-        dedup=options.dedup,
+        dedup=dedup or options.dedup,
         without_texts=options.without_texts,
         fault_limit=options.fault_limit,
     )

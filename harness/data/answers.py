@@ -8,8 +8,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
 
 if TYPE_CHECKING:
+    from urllib3 import PoolManager
     from urllib3.exceptions import HTTPError
     from urllib3.response import BaseHTTPResponse
 
@@ -115,12 +117,13 @@ def whole_number(text: str | None) -> int | None:
 @contextlib.contextmanager
 def _request(url: str, headers: Mapping[str, str], timeout_s: float) -> Iterator[BaseHTTPResponse]:
     """Open a connection of its own: what one answer left unread cannot be taken for the next."""
-    from urllib3 import PoolManager
     from urllib3.exceptions import HTTPError, LocationValueError
 
     bare, login = _without_login(url)
     fixed = {"Accept-Encoding": "identity", "User-Agent": "sequential-harness"}
-    with PoolManager(num_pools=1) as pool:
+    proxy = proxy_for(url)
+    through = f" (through the proxy {shown(proxy)})" if proxy else ""
+    with _pool(proxy) as pool:
         try:
             response = pool.request(
                 "GET",
@@ -135,11 +138,45 @@ def _request(url: str, headers: Mapping[str, str], timeout_s: float) -> Iterator
         except LocationValueError as error:
             raise RefusedError(str(error)) from error
         except HTTPError as error:
-            raise BrokenOffError(in_words(error)) from error
+            raise BrokenOffError(in_words(error) + through) from error
         try:
             yield response
         finally:
             response.close()
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment names for ``url``, or None where it names none.
+
+    As everywhere: http_proxy, https_proxy or all_proxy, unless no_proxy excepts the host.
+    """
+    parts = urlsplit(url)
+    if proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+
+
+def _pool(proxy: str | None) -> PoolManager:
+    """Return what opens connections, through a proxy if there is one.
+
+    Raises:
+        RefusedError: the proxy's address is none that can be used.
+    """
+    from urllib3 import PoolManager, ProxyManager
+
+    if proxy is None:
+        return PoolManager(num_pools=1)
+    try:
+        bare, login = _without_login(proxy)
+        headers = {f"Proxy-{name}": value for name, value in login.items()}
+        return ProxyManager(bare, num_pools=1, proxy_headers=headers)
+    except ValueError as error:  # urllib3's are of that kind too
+        raise RefusedError(
+            f"the proxy {shown(proxy)} cannot be used ({error}); correct http_proxy, https_proxy "
+            "or all_proxy, or except the host by no_proxy"
+        ) from error
 
 
 def _without_login(url: str) -> tuple[str, dict[str, str]]:

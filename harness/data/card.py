@@ -79,6 +79,7 @@ class Source:
             time, text.
         time_unit: for ``table``: what its numbers of time count, "s" or "ms".
         fault_limit: how many faulty lines are left out, counted and reported, before the run stops.
+        fault_share: the share of the lines read so far that may be faulty in any case.
         package: an installed package that holds the files, or None.
         folder_env: the environment variable that names their folder otherwise, or None.
         folder_default: the folder where that variable is not set, relative to ``anchor``.
@@ -94,6 +95,7 @@ class Source:
     anchor: Path
     time_unit: str = "s"
     fault_limit: int = 0
+    fault_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -114,11 +116,13 @@ class TextRules:
         attributes: the template's parts; empty where there are no texts, or they stand ready.
         items_without_text: "error", or "unknown" to render what is missing as ``Unknown``.
         verbatim: the source field that holds the whole text ready made, or None.
+        without_text_limit: the share of items without any text of their own that is too much.
     """
 
     attributes: tuple[TextAttribute, ...]
     items_without_text: str
     verbatim: str | None = None
+    without_text_limit: float = 1.0
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -179,6 +183,7 @@ class DatasetCard:
     protocol: Protocol
     expected: Mapping[str, int]
     paper: Mapping[str, float]
+    paper_lir: Mapping[str, tuple[float, float]]
     method_settings: Mapping[str, Mapping[str, Any]]
     hash: str
     data_hash: str

@@ -52,7 +52,7 @@ def parse_card(
     text = _text(table.table("text")) if "text" in table else TextRules((), "unknown")
     protocol = _protocol(table.table("protocol"))
     card = DatasetCard(
-        name=_name(table, file_name),
+        name=card_name(table, file_name),
         title=table.text("title"),
         licence=table.text("licence"),
         citation=table.text("citation"),
@@ -65,6 +65,7 @@ def parse_card(
         protocol=protocol,
         expected=_expected(table.table("expected", optional=True)),
         paper=_paper(table.table("paper", optional=True)),
+        paper_lir=_paper_lir(table.table("paper_lir", optional=True)),
         method_settings=_method_settings(table.table("settings", optional=True)),
         hash=sha256_text(canonical_json(_printable(values))),
         data_hash=data_hash(source, text, protocol),
@@ -110,7 +111,8 @@ def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _name(table: Table, file_name: str) -> str:
+def card_name(table: Table, file_name: str) -> str:
+    """Return a card's name, which must be that of its file: cards are found by file name."""
     name = table.text("name")
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
         raise table.fault("name", f"may hold a-z, 0-9, dot, dash, underscore only, found {name!r}")
@@ -132,9 +134,19 @@ def _source(table: Table, anchor: Path) -> Source:
     files = _files(table.table("files"), *SOURCE_FILES[kind])
     time_unit = table.choice("time_unit", list(TIME_UNITS), "s") if kind == "table" else "s"
     fault_limit = table.whole("fault_limit", minimum=0, default=0)
+    fault_share = table.fraction("fault_share") if "fault_share" in table else 0.0
     table.finish()
     return Source(
-        kind, files, fields, package, folder_env, folder_default, anchor, time_unit, fault_limit
+        kind=kind,
+        files=files,
+        fields=fields,
+        package=package,
+        folder_env=folder_env,
+        folder_default=folder_default,
+        anchor=anchor,
+        time_unit=time_unit,
+        fault_limit=fault_limit,
+        fault_share=fault_share,
     )
 
 
@@ -191,11 +203,12 @@ def _text(table: Table) -> TextRules:
         raise DataError(f"{table.where}: give either 'verbatim' or 'attributes'")
     ready = verbatim is not None
     attributes = tuple(_attribute(entry) for entry in table.tables("attributes", optional=ready))
+    limit = table.fraction("without_text_limit") if "without_text_limit" in table else 1.0
     labels = [attribute.label for attribute in attributes]
     if len(set(labels)) < len(labels):
         raise DataError(f"{table.where}: two attributes have the same label, found {labels}")
     table.finish()
-    return TextRules(attributes, policy, verbatim)
+    return TextRules(attributes, policy, verbatim, limit)
 
 
 def _attribute(table: Table) -> TextAttribute:
@@ -243,6 +256,12 @@ def _paper(table: Table) -> dict[str, float]:
     figures = {name: table.figure(name) for name in TABLE_1_FIGURES if name in table}
     table.finish()
     return figures
+
+
+def _paper_lir(table: Table) -> dict[str, tuple[float, float]]:
+    values = {metric: table.figures(metric, 2) for metric in sorted(table.keys())}
+    table.finish()
+    return {metric: (without, deduplicated) for metric, (without, deduplicated) in values.items()}
 
 
 def _method_settings(table: Table) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Cards for data that users have already: from files and a few words to a card's TOML."""
+"""Cards for data that users have already: from files and a few words to what a card says."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.data.card_parsing import parse_card
 from harness.data.readers import atomic, table_rows, tables
 from harness.errors import DataError, UsageError, did_you_mean
-from harness.files import sha256_file, write_text
+from harness.files import sha256_file
 
 GUESSES = {
     "user": ("user_id", "user", "userid", "uid", "reviewerid", "customer_id"),
@@ -134,27 +133,6 @@ def from_recformer(said: Description, folder: Path) -> dict[str, Any]:
         files["user_index"] = folder / "umap.json"
     text = _attributes(said.text_fields or ("title", "brand", "category"))
     return _card(said, "recformer", files, text, {}, least_events=3)
-
-
-def write_card(card: Mapping[str, Any], path: Path) -> None:
-    """Write a card; one that stands there is left alone unless it says the same.
-
-    Raises:
-        UsageError: another card stands there, or what the user said makes no card.
-    """
-    import tomli_w
-
-    text = tomli_w.dumps(card)
-    try:
-        parse_card(text.encode(), path.name, path.resolve().parent)
-    except DataError as error:
-        raise UsageError(str(error)) from error
-    if path.is_file() and path.read_text(encoding="utf-8") != text:
-        raise UsageError(
-            f"{path} stands there already and says something else: delete it, or choose another "
-            "place (--card FILE)"
-        )
-    write_text(path, text)
 
 
 # ---- parts -------------------------------------------------------------------------------------

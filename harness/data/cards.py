@@ -60,8 +60,8 @@ def load_card(name_or_path: str) -> DatasetCard:
 def _parsed(content: bytes, file_name: str, anchor: Path) -> DatasetCard:
     if is_mixture(content):
         raise UsageError(
-            f"{file_name} is a mixture of several data sets, not one: `data prepare` takes it, "
-            "and methods that are trained on several do"
+            f"{file_name} is a mixture of several data sets, not one; the commands that take "
+            "it are `data prepare`, `data fetch` and `list datasets`"
         )
     bases = {name: file.read_bytes() for name, file in _shipped().items() if name.startswith("_")}
     return parse_card(content, file_name, anchor, bases)

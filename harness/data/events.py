@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.card import UserSample
+from harness.data.event_batches import EventBatch, OrderedEvents, arrow_table
 from harness.environment import numeric_threads
 
 MEMORY_MB = 800
 """What the database may take before it uses the disk; ids and results come on top."""
 
-_ROWS_AT_ONCE = 200_000  # the database takes many rows at once far more quickly than few
+_ROWS_AT_ONCE = 60_000  # the database takes many rows at once far more quickly than few
 
 _IS_REPEAT = {
     "consecutive": (
@@ -42,57 +42,6 @@ review text, rating and time as the same user's event before. A run of equal eve
 first, so comparing with the event before or with the last one kept comes to the same. ``global``
 is a variant: equal to any earlier event of the user.
 """
-
-
-@dataclass(frozen=True)
-class EventBatch:
-    """Some events, in the order in which they stand in the source.
-
-    Attributes:
-        users: raw ids.
-        items: raw ids.
-        times: int64 [n], since 1970 (UTC), in seconds or a smaller unit; None where the source has
-            none.
-        ratings: float64 [n] or None.
-        texts: uint64 [n] or None: hashes of the review texts. Two texts of the same user, item,
-            rating and time that differ share one with a probability of 2**-64.
-    """
-
-    users: Sequence[str]
-    items: Sequence[str]
-    times: NDArray[np.int64] | None = None
-    ratings: NDArray[np.float64] | None = None
-    texts: NDArray[np.uint64] | None = None
-
-    def __len__(self) -> int:
-        return len(self.users)
-
-    @property
-    def present(self) -> tuple[bool, ...]:
-        """Which of the optional columns there are."""
-        return tuple(column is not None for column in (self.times, self.ratings, self.texts))
-
-
-@dataclass(frozen=True)
-class OrderedEvents:
-    """What is left, by user (sorted raw ids), then time, ties in the source's order.
-
-    Attributes:
-        users: int32 [n], index into ``user_ids``.
-        items: int32 [n], index into ``item_ids``.
-        user_ids: raw ids that still have events, sorted by code point.
-        item_ids: likewise.
-        times: int64 [n], seconds since 1970 (UTC), or None.
-    """
-
-    users: NDArray[np.int32]
-    items: NDArray[np.int32]
-    user_ids: tuple[str, ...]
-    item_ids: tuple[str, ...]
-    times: NDArray[np.int64] | None
-
-    def __len__(self) -> int:
-        return len(self.users)
 
 
 class EventTable:
@@ -130,7 +79,11 @@ class EventTable:
             _raise_what_it_means(error)
             raise
         self._read = 0
-        self._waiting: list[EventBatch] = []
+        self._waiting: list[Any] = []  # Arrow tables
+        self._n_waiting = 0
+        # a thread of its own: the database lets go of Python's lock, so parsing goes on meanwhile
+        self._writer = ThreadPoolExecutor(1, "event table")
+        self._writing: Future[None] | None = None
         self._present: tuple[bool, ...] | None = None
 
     def __enter__(self) -> EventTable:
@@ -142,6 +95,7 @@ class EventTable:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._writer.shutdown()
         try:
             self._base.close()
         finally:
@@ -161,33 +115,41 @@ class EventTable:
         if self._present not in (None, batch.present):
             raise ValueError("all batches must have the same optional columns")
         self._present = batch.present
-        self._waiting.append(batch)
-        if sum(map(len, self._waiting)) >= _ROWS_AT_ONCE:
+        self._waiting.append(arrow_table(batch, self._read))
+        self._read += len(batch)
+        self._n_waiting += len(batch)
+        if self._n_waiting >= _ROWS_AT_ONCE:
             self._write()
 
     def _write(self) -> None:
         import pyarrow as pa
 
-        if not self._waiting:
-            return
-        parts = []
-        for batch in self._waiting:
-            places = np.arange(self._read, self._read + len(batch))
-            parts.append(_arrow_table(batch, places))
-            self._read += len(batch)
-        self._waiting.clear()
-        self._base.register("batch", pa.concat_tables(parts))
-        self._base.execute("INSERT INTO raw SELECT * FROM batch")
+        self._finish_writing()
+        if self._waiting:
+            rows = pa.concat_tables(self._waiting)
+            self._waiting, self._n_waiting = [], 0
+            self._writing = self._writer.submit(self._insert, rows)
+
+    def _insert(self, rows: Any) -> None:
+        self._base.register("batch", rows)
+        self._base.execute("INSERT INTO raw SELECT * REPLACE (hash(text) AS text) FROM batch")
         self._base.unregister("batch")
+
+    def _finish_writing(self) -> None:
+        """Wait for the rows under way; what went wrong with them is raised here."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
 
     @property
     def n_read(self) -> int:
         """How many events were appended."""
-        return self._read + sum(map(len, self._waiting))
+        return self._read
 
     def close_reading(self) -> None:
         """Give users and items their numbers, in the order of their ids."""
         self._write()
+        self._finish_writing()
         for name in ("user", "item"):
             self._base.execute(
                 f"CREATE TABLE {name}s AS SELECT {name}_id, "
@@ -311,34 +273,5 @@ def _raise_what_it_means(error: BaseException | None) -> None:
         raise KeyboardInterrupt from error
 
 
-def _arrow_table(batch: EventBatch, places: NDArray[np.int64]) -> Any:
-    import pyarrow as pa
-
-    n = len(batch)
-
-    def column(values: NDArray[Any] | None, kind: Any) -> Any:
-        return pa.nulls(n, kind) if values is None else pa.array(values, kind)
-
-    return pa.table(
-        {
-            "place": places,
-            "user_id": pa.array(batch.users, pa.string()),
-            "item_id": pa.array(batch.items, pa.string()),
-            "time": column(batch.times, pa.int64()),
-            "rating": column(batch.ratings, pa.float64()),
-            "text": column(batch.texts, pa.uint64()),
-        }
-    )
-
-
 def _draw(seed: int, user_id: str) -> str:
     return hashlib.sha256(f"{seed}\0{user_id}".encode()).hexdigest()
-
-
-def text_hashes(texts: Iterable[str]) -> NDArray[np.uint64]:
-    """Return the hash of each review text, an unsigned number of 64 bits."""
-    from xxhash import xxh3_64_intdigest as digest
-
-    # half a surrogate pair is legal in JSON and cannot be written as UTF-8
-    hashes = [digest(text.encode("utf-8", "surrogatepass")) for text in texts]
-    return np.array(hashes, dtype=np.uint64)

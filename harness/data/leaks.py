@@ -62,7 +62,8 @@ def _ends_alike(part: PreparedData, target: PreparedData) -> bool:
     same_events = _digests(part, _NO_EVENTS) & _digests(target, _NO_EVENTS)
     if part.content_hash == target.content_hash or not same_events:
         return True  # the same, or from two files whose events cannot be set against each other
-    readings = [(data.card.source.kind, data.card.source.fields) for data in (part, target)]
+    sources = (part.card.source, target.card.source)
+    readings = [(source.kind, source.fields, source.time_unit) for source in sources]
     part_dedup, target_dedup = (data.card.protocol.dedup for data in (part, target))
     return (
         readings[0] == readings[1]

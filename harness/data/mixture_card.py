@@ -6,11 +6,10 @@ no other card: a mixture can be listed where its data sets cannot be had.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.data.card_parsing import parse_toml
+from harness.data.card_parsing import card_name, parse_toml
 from harness.data.table import Table
 from harness.errors import DataError
 from harness.files import canonical_json, sha256_text
@@ -70,7 +69,7 @@ def parse_mixture(content: bytes, file_name: str, anchor: Path) -> MixtureCard:
         DataError: not UTF-8, not TOML (with the position), or not what a mixture must hold.
     """
     table = Table(parse_toml(content, file_name), f"mixture {file_name}")
-    name = _name(table, file_name)
+    name = card_name(table, file_name)
     title, notes = table.text("title"), table.text("notes", "")
     mixture = table.table("mixture")
     exponent = _exponent(mixture)
@@ -86,20 +85,6 @@ def parse_mixture(content: bytes, file_name: str, anchor: Path) -> MixtureCard:
         parts=parts,
         hash=_hash(name, title, notes, exponent, parts),
     )
-
-
-def _name(table: Table, file_name: str) -> str:
-    """Return the name, which must be that of the file: mixtures are found by file name."""
-    name = table.text("name")
-    if re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name) is None:
-        raise table.fault(
-            "name",
-            "must start with a-z or 0-9 and go on with these, dot, dash or underscore, "
-            f"found {name!r}",
-        )
-    if f"{name}.toml" != file_name:
-        raise table.fault("name", f"is {name!r} but the file is {file_name}: rename one of them")
-    return name
 
 
 def _exponent(table: Table) -> float:

@@ -7,20 +7,27 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from harness import source
 from harness.data.card import TIME_UNITS, DatasetCard
-from harness.data.events import EventTable, OrderedEvents
+from harness.data.cards import CHECKOUT
+from harness.data.event_batches import OrderedEvents
+from harness.data.events import EventTable
+from harness.data.item_texts import item_texts
 from harness.data.prepared import PreparedData, consecutive_repeats, content_hash
 from harness.data.readers import read_events, read_items
-from harness.data.readers.faults import Faults
+from harness.data.readers.faults import Faults, allowed_faults
 from harness.data.readers.reading import Reading
-from harness.data.sources import FoundFile, check_sources, find_sources, is_same_file
+from harness.data.sources import (
+    FoundFile,
+    check_sources,
+    find_source,
+    find_sources,
+    is_same_file,
+)
 from harness.data.storage import MANIFEST, load, store, stored_sources
-from harness.data.text import has_text, item_text
 from harness.errors import DataError
 from harness.files import exclusive_lock, sha256_text
 from harness.histories import Histories
@@ -30,7 +37,9 @@ _WAIT_S = 0.2
 _PREPARING = (
     "harness.data.card",
     "harness.data.card_parsing",
+    "harness.data.event_batches",
     "harness.data.events",
+    "harness.data.item_texts",
     "harness.data.prepare",
     "harness.data.prepared",
     "harness.data.readers",
@@ -83,8 +92,14 @@ def preparation() -> str:
 
 
 def prepared_folder(card: DatasetCard, cache: Path) -> Path:
-    """Return where the prepared data set stands, or would stand."""
-    key = sha256_text(f"{card.data_hash} {preparation()}")[:16]
+    """Return where the prepared data set stands, or would stand.
+
+    Its name carries the digests of the source files. Where a user's card does not state them, it
+    carries the card's own folder: a card of the same name elsewhere may mean other files.
+    """
+    unstated = any(file.sha256 is None for file in card.source.files.values())
+    place = str(card.source.anchor) if unstated and card.source.anchor != CHECKOUT else ""
+    key = sha256_text(f"{card.data_hash} {preparation()} {place}")[:16]
     return cache / f"{card.name}-{key}"
 
 
@@ -93,24 +108,24 @@ def _is_current(
 ) -> bool:
     """Return whether a finished folder stands, made from the files that are there now.
 
-    A file whose digest the card states is not looked at again. Another one is where it can be
-    found; where it cannot, or not in the folder named, what was prepared from it is kept.
+    A file whose digest the card states is not looked at again: the folder is named by it. Any
+    other one is, where it can be found. Where it cannot, what was prepared from it is kept, and
+    that is said; in a folder that the user names it must be there.
     """
     if not (target / MANIFEST).is_file():
         return False
     unstated = [role for role, file in card.source.files.items() if file.sha256 is None]
-    if not unstated:
-        return True
-    try:
-        paths = find_sources(card, folder, cache)
-    except DataError:
-        if folder is not None:
-            raise
-        return True
-    known = stored_sources(target)
+    known = stored_sources(target) if unstated else {}
     for role in unstated:
-        if not is_same_file(paths[role], known[role]):
-            progress.say(f"{card.name}: {paths[role]} has changed; preparing anew")
+        try:
+            path = find_source(card, role, folder, cache)
+        except DataError as error:
+            if folder is not None:
+                raise
+            progress.warn(f"{error}; using what was prepared from sha256 {known[role].sha256}")
+            continue
+        if not is_same_file(path, known[role]):
+            progress.warn(f"{card.name}: {path} has changed; preparing anew")
             return False
     return True
 
@@ -168,7 +183,7 @@ def _built(
     workspace: Path | None,
 ) -> PreparedData:
     """Build the data set; the event table stands in ``workspace`` meanwhile."""
-    faults = Faults(card.source.fault_limit)
+    faults = Faults(card.source.fault_limit, card.source.fault_share)
     reading = Reading(card, paths, faults, progress)
     with EventTable(workspace) as table:
         read_events(reading, table)
@@ -181,28 +196,29 @@ def _built(
         counts = _drop(card, table, progress)
         kept = table.ordered(TIME_UNITS[card.source.time_unit])
     items = read_items(reading, kept.item_ids)
-    texts, without_text = _texts(card, items.values, kept.item_ids, progress)
+    texts = item_texts(card, items.values, kept.item_ids, progress)
     sequences = _sequences(kept)
     counts |= {
         "users": len(kept.user_ids),
         "items": len(kept.item_ids),
         "events": len(kept),
-        "items_without_text": without_text,
-        "distinct_texts": len(set(texts)),
+        "items_without_text": texts.n_without,
+        "distinct_texts": len(set(texts.texts)),
         "consecutive_repeats": consecutive_repeats(sequences),
         "item_lines_repeated": items.repeated,
         "faulty_lines": len(faults),
+        "lines_read": faults.lines_read,
     }
-    digest = content_hash(kept.item_ids, texts, kept.user_ids, sequences, card.protocol)
+    digest = content_hash(kept.item_ids, texts.texts, kept.user_ids, sequences, card.protocol)
     return PreparedData(
         card,
         kept.item_ids,
-        texts,
+        texts.texts,
         kept.user_ids,
         sequences,
         counts,
         digest,
-        faults.report(),
+        (*faults.report(), *texts.report),
         {role: file.sha256 for role, file in found.items()},
     )
 
@@ -243,47 +259,9 @@ def _sequences(events: OrderedEvents) -> Histories:
     )
 
 
-def _texts(
-    card: DatasetCard,
-    items: Mapping[str, Mapping[str, Any]],
-    item_ids: tuple[str, ...],
-    progress: Progress,
-) -> tuple[tuple[str, ...], int]:
-    """Return the rendered text of every item, and how many items have none of their own."""
-    texts = []
-    without_text = 0
-    if not card.text:
-        return ("",) * len(item_ids), len(item_ids)
-    with progress.bar(f"{card.name}: texts", total=len(item_ids), unit="items") as bar:
-        for item in item_ids:
-            values = items.get(item, {})
-            if not has_text(values, card.text):
-                without_text += 1
-                if card.text.items_without_text == "error":
-                    raise _without_text(card, item, item in items)
-            texts.append(item_text(values, card.text))
-            bar.advance()
-    if not items and "items" in card.source.files:
-        raise DataError(
-            f"data set {card.name}: none of its {len(item_ids)} items has a line in "
-            f"{card.source.files['items'].path}: the ids there are others; for example "
-            f"{item_ids[0]!r} is looked for"
-        )
-    return tuple(texts), without_text
-
-
-def _without_text(card: DatasetCard, item: str, has_line: bool) -> DataError:
-    file = card.source.files["items"].path
-    what = "has no attribute with a value" if has_line else "occurs in a sequence but has no line"
-    return DataError(
-        f"data set {card.name}: item {item!r} {what} in {file}, so it has no text: complete the "
-        'file (and the card\'s sha256), or set items_without_text = "unknown" under [text] in '
-        "the card to render it as Unknown"
-    )
-
-
 def _check_expected(card: DatasetCard, data: PreparedData) -> None:
-    faulty, limit = data.counts["faulty_lines"], card.source.fault_limit
+    faulty, source = data.counts["faulty_lines"], card.source
+    limit = allowed_faults(source.fault_limit, source.fault_share, data.counts["lines_read"])
     if faulty > limit:  # it was prepared with a higher one
         raise DataError(
             f"data set {card.name}: {faulty} faulty lines were left out, more than the limit of "

@@ -44,19 +44,28 @@ def find_sources(
     Raises:
         DataError: a file is absent; says where it was looked for and what to set or install.
     """
+    return {role: find_source(card, role, folder, cache) for role in card.source.files}
+
+
+def find_source(
+    card: DatasetCard, role: str, folder: Path | None = None, cache: Path | None = None
+) -> Path:
+    """Return the path of one source file; see `find_sources`.
+
+    Raises:
+        DataError: it is absent.
+    """
     folders = [folder] if folder is not None else _folders(card, cache)
-    paths = {}
-    for role, file in card.source.files.items():
-        places = [place for folder in folders for place in _places(folder, file)]
-        path = next((place for place in places if place.is_file()), None)
-        if path is None:
-            looked = ", ".join(str(place) for place in places) or "nowhere"
-            raise DataError(
-                f"data set {card.name}: its {role} file is missing: looked for {looked}; "
-                f"{_way_out(card)}"
-            )
-        paths[role] = path
-    return paths
+    file = card.source.files[role]
+    places = [place for folder in folders for place in _places(folder, file)]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        looked = ", ".join(str(place) for place in places) or "nowhere"
+        raise DataError(
+            f"data set {card.name}: its {role} file is missing: looked for {looked}; "
+            f"{_way_out(card)}"
+        )
+    return path
 
 
 def _places(folder: Path, file: SourceFile) -> list[Path]:
@@ -110,8 +119,8 @@ def is_same_file(path: Path, known: FoundFile) -> bool:
 
 
 def _found(path: Path) -> FoundFile:
+    state = path.stat()  # first: a file that changes meanwhile will not look the same again
     digest = _digest(path)
-    state = path.stat()
     return FoundFile(digest, state.st_size, state.st_mtime_ns)
 
 

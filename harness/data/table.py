@@ -45,6 +45,14 @@ class Table:
         self._asked.add(key)
         return value
 
+    def figures(self, key: str, n: int) -> tuple[float, ...]:
+        """Return a list of ``n`` finite numbers."""
+        values = self._typed(key, list, f"a list of {n} numbers", _ABSENT)
+        numbers = [value for value in values if type(value) in (int, float) and _is_plain(value)]
+        if len(values) != n or len(numbers) != n:
+            raise self.fault(key, f"must be a list of {n} numbers, found {values!r}")
+        return tuple(float(value) for value in numbers)
+
     def choice(self, key: str, choices: Sequence[str], default: str = _ABSENT) -> str:
         """Return a string that is one of ``choices``."""
         value = self.text(key, default)

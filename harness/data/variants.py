@@ -35,12 +35,15 @@ def variant(
         DataError: the source lacks a field that the rule compares.
     """
     if fault_limit is not None:
-        card = replace(card, source=replace(card.source, fault_limit=fault_limit))
+        # the share would let more pass
+        source = replace(card.source, fault_limit=fault_limit, fault_share=0.0)
+        card = replace(card, source=source)
     if dedup is not None and dedup != card.protocol.dedup:
         expected = {name: n for name, n in card.expected.items() if name in _BEFORE_DEDUP}
         protocol = replace(card.protocol, dedup=dedup)
+        where = f"data set {card.name}"  # as the user wrote it
         card = _changed(card, f"dedup-{dedup}", card.source, card.text, protocol, expected)
-        check_together(card, f"data set {card.name}")
+        check_together(card, where)
     if without_texts and card.text:
         files = {role: file for role, file in card.source.files.items() if role != "items"}
         source = replace(card.source, files=files)
@@ -67,6 +70,7 @@ def _changed(
         protocol=protocol,
         expected=expected,
         paper={},
+        paper_lir={},
         hash=sha256_text(canonical_json([card.hash, change])),
         data_hash=data_hash(source, text, protocol),
     )

@@ -10,12 +10,15 @@ import http.server
 import json
 import random
 import re
+import shutil
 import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from benchmarks import planted_duplicates
+from benchmarks.planted_duplicates import planted
 from harness.data.cards import card_names, load_card
 from harness.data.fetch import fetch_file
 from harness.data.mixture import mixture_names
@@ -166,7 +169,6 @@ def test_what_was_read_is_printed(data, tmp_path):
     assert_one_line(done, 1)
     assert "log.csv, line 183: expected 3 columns, found 2" in done.err
     assert "--fault-limit" in done.err
-    (tmp_path / "shop.toml").unlink()
     card = data.imported("shop", "--interactions", log, "--fault-limit", 1)
     done = data("prepare", card)
     assert re.search(r"events_read +181\n", done.out)
@@ -185,6 +187,57 @@ def test_another_card_of_that_name_is_left_alone(data, tmp_path):
     assert_one_line(done, 2)
     assert "stands there already" in done.err
     assert card.read_bytes() == before
+
+
+def test_an_import_that_fails_leaves_no_card_in_the_way_of_its_own_advice(data, tmp_path):
+    rows = [(user, item, time * 1000 + 7) for user, item, time in EVENTS]
+    log = write_table(tmp_path / "log.csv", ("user_id", "item_id", "timestamp"), rows)
+    done = data("import", "shop", "--interactions", log, "--card", tmp_path / "shop.toml")
+    assert_one_line(done, 1)
+    assert "--time-unit ms" in done.err
+    assert not (tmp_path / "shop.toml").exists()
+    card = data.imported("shop", "--interactions", log, "--time-unit", "ms")
+    assert listed(data.of(card)) == SEQUENCES
+
+
+def test_another_card_in_the_way_is_told_before_anything_is_prepared(data, shell, tmp_path):
+    log, _ = write_shop(tmp_path, "csv")
+    (tmp_path / "shop.toml").write_text("mine")
+    done = data("import", "shop", "--interactions", log, "--card", tmp_path / "shop.toml")
+    assert_one_line(done, 2)
+    assert "stands there already" in done.err
+    assert not shell.cache.exists()
+
+
+def test_an_imported_card_moves_with_its_data(data, shell, tmp_path):
+    (tmp_path / "shop").mkdir()
+    log, items = write_shop(tmp_path / "shop", "csv")
+    card = tmp_path / "shop" / "shop.toml"
+    arguments = ("shop", "--interactions", log, "--items", items, "--card", card)
+    assert data("import", *arguments).code == 0
+    expected = data.of(card).content_hash
+    shutil.move(tmp_path / "shop", tmp_path / "moved")
+    shell.cache = tmp_path / "empty-cache"
+    assert data.of(tmp_path / "moved" / "shop.toml").content_hash == expected
+
+
+def test_what_is_said_of_the_data_stands_in_the_card_and_in_what_is_exported(data, tmp_path):
+    log, items = write_shop(tmp_path, "csv")
+    arguments = ["--interactions", log, "--items", items]
+    plain = data.imported("plain", *arguments)
+    said = data.imported(
+        "said", *arguments, "--licence", "CC0", "--citation", "Me, 2024.",
+        "--url", "https://example.org/shop", "--redistributable",
+    )  # fmt: skip
+    card = load_card(str(said))
+    assert (card.licence, card.citation) == ("CC0", "Me, 2024.")
+    assert (card.url, card.redistributable) == ("https://example.org/shop", True)
+    done = data("export", plain, said, "--form", "parquet", "--to", tmp_path / "out")
+    assert re.findall("^(.*): the card does not allow publishing", done.out, re.M) == ["plain"]
+    readmes = [(tmp_path / "out" / name / "README.md").read_text() for name in ("plain", "said")]
+    assert "Licence: not stated" in readmes[0] and "licence does not" not in readmes[0]
+    assert ["does not allow publishing the texts" in text for text in readmes] == [True, False]
+    assert "Citation: Me, 2024." in readmes[1]
 
 
 def test_the_card_stands_in_the_current_folder_unless_another_place_is_named(
@@ -348,6 +401,21 @@ def test_the_folder_of_the_source_can_be_named(data, shell, tmp_path):
     assert data("prepare", shell.card).code == 0  # the prepared data need no source
 
 
+@pytest.mark.parametrize("place", ["nowhere", "file"])
+@pytest.mark.parametrize("what", ["data set", "mixture"])
+def test_a_source_that_is_no_folder(data, shell, mixture, tmp_path, what, place):
+    (tmp_path / "file").touch()
+    card = {"data set": shell.card, "mixture": mixture}[what]
+    done = data("prepare", card, "--source", tmp_path / place)
+    assert_one_line(done, 2)
+    assert f"--source {tmp_path / place} is no folder" in done.err
+    others = () if what == "mixture" else (
+        ("stats",), ("duplicates",), ("export", "--form", "parquet", "--to", tmp_path / "to"),
+    )  # fmt: skip
+    for action, *arguments in others:
+        assert_one_line(data(action, card, *arguments, "--source", tmp_path / place), 2)
+
+
 PAPER = """\
 [paper]
 users = 60
@@ -426,12 +494,6 @@ def write_reviews(folder, name, lines):
     return card
 
 
-def planted(lines, n, seed):
-    """Return the lines with ``n`` of them repeated, each directly after itself."""
-    chosen = set(random.Random(seed).sample(range(len(lines)), n))
-    return [copy for row, line in enumerate(lines) for copy in [line] * (1 + (row in chosen))]
-
-
 def made_up_reviews():
     drawn = random.Random(2)
     rows = [
@@ -483,9 +545,11 @@ def test_duplicates_do_to_lir_what_the_paper_says(data, shell, tmp_path):
     ]
     (dirty_row, clean_row) = rows
     assert (dirty_row[0], clean_row[0]) == ("dirty", "clean")
-    assert dirty_row[5:9] == clean_row[1:5] == clean_row[5:9]
-    assert clean_row[9:] == ["+0 %"] * 4
-    assert re.fullmatch(r"-\d+ %", dirty_row[10])  # Recall@1
+    assert len(dirty_row) == 9
+    assert clean_row[5:] == [f"{value} (+0%)" for value in clean_row[1:5]]
+    assert [cell.partition(" ")[0] for cell in dirty_row[5:]] == clean_row[1:5]
+    assert re.fullmatch(r"0\.\d{4} \(-\d+%\)", dirty_row[6])  # Recall@1
+    assert max(map(len, done.out.splitlines())) <= 120
     # and not only as far as they are printed
     assert lir_metrics(shell.out, "dirty") == lir_metrics(shell.out, "clean")
     with_duplicates = lir_metrics(shell.out, "dirty-dedup-none")
@@ -505,6 +569,32 @@ def test_the_rule_of_the_side_with_dedup_can_be_chosen(data, shell, tmp_path):
     done = data("duplicates", shell.card, "--out", shell.out)
     assert_one_line(done, 1)
     assert "no text and no rating and no time" in done.err
+    assert "data set tiny:" in done.err
+
+
+def test_the_papers_own_row_stands_below(data, shell, tmp_path):
+    write_metadata(tmp_path)
+    card = write_reviews(tmp_path, "some", planted(made_up_reviews(), 24, seed=3))
+    with card.open("a") as stream:
+        stream.write('[paper_lir]\n"NDCG@10" = [0.088, 0.0565]\n"MRR" = [0.0745, 0.0461]\n')
+    done = data("duplicates", card, "--out", shell.out)
+    (ours, paper) = table_7(done.out)[1]
+    assert ours[0] == "some"
+    assert paper == ["paper", "0.0880", "0.0745", "0.0565 (-36%)", "0.0461 (-38%)"]
+    # which the paper does not tell of another rule
+    done = data("duplicates", card, "--dedup", "global", "--out", shell.out)
+    assert len(table_7(done.out)[1]) == 1
+
+
+def test_a_baseline_that_reads_texts_needs_them(data, shell, tmp_path):
+    card = write_reviews(tmp_path, "some", made_up_reviews())
+    done = data("duplicates", card, "--without-texts", "--out", shell.out)
+    assert_one_line(done, 2)
+    assert "--without-texts: the Last Item Repeater reads item texts" in done.err
+    done = data("duplicates", card, "--out", shell.out)  # there is no metadata
+    assert_one_line(done, 1)
+    assert "data set some: its items file is missing" in done.err
+    assert "some-dedup" not in done.err
 
 
 def test_planted_duplicates_of_real_reviews(data, shell, shared_data, tmp_path, monkeypatch):
@@ -522,19 +612,34 @@ def test_planted_duplicates_of_real_reviews(data, shell, shared_data, tmp_path, 
     read = len(lines) + n
     assert counts == [["gifts", f"{read:,}", f"{len(lines):,}", f"{n:,}", "5.5 %"]]
     assert row[0] == "gifts"
-    assert len(row) == 1 + 3 * 4  # four metrics without, with, and their change
-    assert [float(value) > 0 for value in row[1:9]] == [True] * 8
-    assert all(re.fullmatch(r"-\d+ %", change) for change in row[9:])
-    assert float(row[2]) > float(row[6])  # Recall@1
-    heads = " ".join(done.out.partition("\n\n")[2].partition("---")[0].split())
-    for word in ("w/o", "w/", "change", "NDCG@10", "Recall@1", "Recall@10", "MRR"):
-        assert word in heads
+    assert len(row) == 1 + 2 * 4  # four metrics without, and with it and the change
+    assert [float(value.partition(" ")[0]) > 0 for value in row[1:]] == [True] * 8
+    assert all(re.fullmatch(r"0\.\d{4} \(-\d+%\)", value) for value in row[5:])
     monkeypatch.setenv("HARNESS_SHARED_DATA", str(shared_data))
     untouched = prepare(load_card("amazon-gift-cards"), shell.cache, Progress(shown=False))
     deduplicated = data.of(card)
     assert deduplicated.counts["duplicates_dropped"] == n
     assert_same_split(untouched, deduplicated)
     assert untouched.content_hash == deduplicated.content_hash
+
+
+def test_the_benchmark_of_planted_duplicates(shared_data, monkeypatch, capsys, tmp_path):
+    if not (shared_data / "amazon2018_raw" / "meta_Gift_Cards.json.gz").is_file():
+        pytest.skip("absent data: no file 'meta_Gift_Cards.json.gz'")
+    monkeypatch.setenv("HARNESS_SHARED_DATA", str(shared_data))
+    assert planted_duplicates.main([]) == 0
+    out = capsys.readouterr().out
+    assert "duplicates planted: 173; dropped: 173\n" in out
+    assert re.search(r"^planted +3,145 +2,972 +173 +5\.5 %$", out, re.M)
+    assert re.search(r"^amazon-gift-cards +2,972 +2,972 +0 +0\.0 %$", out, re.M)
+    assert out.endswith("targets met\n")
+    # one that counts wrong, and none at all
+    monkeypatch.setattr(planted_duplicates, "planted", lambda lines, n, seed: lines)
+    assert planted_duplicates.main([]) == 1
+    assert capsys.readouterr().out.endswith("a target is missed\n")
+    monkeypatch.setenv("HARNESS_SHARED_DATA", str(tmp_path))
+    assert planted_duplicates.main([]) == 1
+    assert "absent data" in capsys.readouterr().out
 
 
 # ---- fetch ---------------------------------------------------------------------------------------
@@ -546,8 +651,9 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def site(tmp_path):
+def site(tmp_path, monkeypatch):
     """A web server on this machine, and the folder that it serves."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     folder = tmp_path / "site"
     folder.mkdir()
     handler = functools.partial(_Quiet, directory=str(folder))
@@ -559,18 +665,18 @@ def site(tmp_path):
         thread.join()
 
 
-def publish(shell, site, stated=True):
-    """Move the tiny data set's files to the server; let its card say where they are."""
+def publish(card, site, stated=True):
+    """Move a data set's files to the server; let its card say where they are."""
     address, folder = site
-    text = shell.card.read_text()
-    for path in sorted(shell.card.parent.glob("*.jsonl")):
+    text = card.read_text()
+    for path in sorted(card.parent.glob(f"{card.stem}-*.jsonl")):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         path.rename(folder / path.name)
         urls = f'urls = ["{address}/absent/{path.name}", "{address}/{path.name}"]'
         text = text.replace(f'path = "{path.name}"', f'path = "v2/{path.name}"\n{urls}')
         if not stated:
             text = text.replace(f'sha256 = "{digest}"', "")
-    shell.card.write_text(text)
+    card.write_text(text)
 
 
 @pytest.fixture
@@ -584,7 +690,7 @@ def impatient(monkeypatch):
 def test_fetched_files_are_found_in_the_cache(data, shell, site, impatient, stated):
     expected = data.of(shell.card).content_hash
     shell.cache = shell.cache.with_name("empty-cache")
-    publish(shell, site, stated)
+    publish(shell.card, site, stated)
     done = data("prepare", shell.card)
     assert_one_line(done, 1)
     assert "or fetch it: `data fetch tiny`" in done.err
@@ -601,7 +707,7 @@ def test_fetched_files_are_found_in_the_cache(data, shell, site, impatient, stat
 
 
 def test_another_folder_to_fetch_to(data, shell, site, impatient, tmp_path):
-    publish(shell, site)
+    publish(shell.card, site)
     assert data("fetch", shell.card, "--to", tmp_path / "mine").code == 0
     assert not (shell.cache / "sources").exists()
     assert_one_line(data("prepare", shell.card), 1)
@@ -609,7 +715,7 @@ def test_another_folder_to_fetch_to(data, shell, site, impatient, tmp_path):
 
 
 def test_files_that_are_not_the_ones_meant_are_not_kept(data, shell, site, impatient):
-    publish(shell, site)
+    publish(shell.card, site)
     (site[1] / "tiny-items.jsonl").write_text("{}\n")
     done = data("fetch", shell.card)
     assert done.code == 1
@@ -623,7 +729,36 @@ def test_files_that_are_not_the_ones_meant_are_not_kept(data, shell, site, impat
 def test_a_card_without_addresses(data, shell):
     done = data("fetch", shell.card)
     assert_one_line(done, 2)
-    assert "says no address for its files; see https://example.org" in done.err
+    assert "no file of" in done.err
+    assert "has an address in its card; see https://example.org" in done.err
+
+
+def test_all_files_of_a_mixture_are_fetched(data, shell, site, impatient, mixture):
+    before = data("prepare", mixture).out
+    other = shell.card.with_name("other.toml")
+    done = data("fetch", mixture)
+    assert_one_line(done, 2)  # while no part has an address
+    assert "no part of the mixture" in done.err
+    for card in (shell.card, other):
+        publish(card, site)
+    shell.cache = shell.cache.with_name("empty-cache")
+    done = data("prepare", mixture)
+    assert_one_line(done, 1)
+    assert "2 of 2 data sets lack source files: data/tiny.toml, data/other.toml: fetch" in done.err
+    done = data("fetch", mixture)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.count("sha256") == 4
+    assert data("prepare", mixture).out == before
+
+
+def test_a_mixture_is_fetched_as_far_as_its_parts_have_addresses(
+    data, shell, site, impatient, mixture
+):
+    publish(shell.card, site)
+    done = data("fetch", mixture)
+    assert done.code == 0
+    assert done.out.count("sha256") == done.out.count("no address in the card") == 2
+    assert data("prepare", mixture).code == 0
 
 
 # ---- mixtures, and what is listed ----------------------------------------------------------------
@@ -666,6 +801,59 @@ def test_a_mixture_is_prepared_from_its_parts(data, mixture):
     assert data("prepare", mixture).out == done.out
 
 
+def test_all_parts_whose_files_are_missing_are_named_before_any_is_prepared(data, shell, mixture):
+    folder, elsewhere = shell.card.parent, mixture.parent / "elsewhere"
+    elsewhere.mkdir()
+    for path in [*folder.glob("tiny-*.jsonl"), *folder.glob("other-*.jsonl")]:
+        path.rename(elsewhere / path.name)
+    write_card(folder, name="third")
+    third = ("--for", folder / "third.toml")
+    done = data("prepare", mixture, *third)
+    assert_one_line(done, 1)
+    assert "2 of 3 data sets lack source files: data/tiny.toml, data/other.toml:" in done.err
+    assert "the first one: data set tiny: its events file is missing" in done.err
+    assert not shell.cache.exists()
+    assert data("prepare", mixture, "--source", elsewhere).code == 0
+    # what stands prepared needs no files, unless it is to be prepared anew
+    assert data("prepare", mixture, *third).code == 0
+    assert "2 of 3 data sets lack" in data("prepare", mixture, *third, "--refresh").err
+    (folder / "third-items.jsonl").unlink()
+    shutil.rmtree(shell.cache)
+    assert "3 of 3 data sets lack" in data("prepare", mixture, *third).err
+
+
+def test_a_mixture_is_told_to_be_safe_for_an_evaluation_or_refused(data, shell, mixture):
+    tiny, other = shell.card, shell.card.with_name("other.toml")
+    third = write_card(tiny.parent, [list("abcd")] * 3, "third")
+    done = data("prepare", mixture, "--for", f"{tiny},{third}")
+    assert (done.code, done.err) == (0, "")
+    table = data("prepare", mixture).out
+    assert done.out.startswith(table)
+    assert [line.partition(": ")[0] for line in done.out[len(table) :].splitlines()] == [
+        f"safe for {tiny}", f"safe for {third}",
+    ]  # fmt: skip
+    done = data("prepare", mixture, "--for", f"{tiny},{other}")
+    assert done.code == 1
+    assert f"safe for {tiny}" in done.out
+    assert "may train on validation or test items of other" in done.err
+    assert f"safe for {other}" not in done.out
+
+
+@pytest.mark.parametrize(
+    ("evaluated", "code", "message"),
+    [
+        (",", 2, "--for names no data set"),
+        ("scientifik", 2, "did you mean 'scientific'?"),
+        ("local-stage-one", 2, "is a mixture of several data sets"),
+    ],
+)
+def test_an_evaluation_that_cannot_be(data, shell, mixture, evaluated, code, message):
+    done = data("prepare", mixture, "--for", evaluated)
+    assert_one_line(done, code)
+    assert message in done.err
+    assert not shell.cache.exists()
+
+
 def test_a_mixture_of_what_does_not_exist(data, mixture):
     mixture.write_text(MIXTURE.replace("data/other.toml", "scientifik"))
     done = data("prepare", mixture)
@@ -677,11 +865,11 @@ def test_a_mixture_is_no_data_set(data, shell, mixture):
     for done in (
         data("stats", mixture),
         data("export", mixture, "--form", "parquet", "--to", mixture.parent),
-        data("fetch", mixture),
         shell("run", "--methods", "random", "--datasets", mixture, "--out", shell.out),
     ):
         assert_one_line(done, 2)
-        assert "both.toml is a mixture of several data sets" in done.err
+        assert "both.toml is a mixture of several data sets, not one; the commands" in done.err
+        assert "methods" not in done.err
 
 
 def test_one_mixture_in_detail(shell, mixture):
@@ -729,7 +917,8 @@ def test_a_card_that_can_be_fetched_in_detail(shell):
         (["prepare", "CARD", "--dedup", "some"], 2, "invalid choice: 'some'"),
         (["prepare", "CARD", "--fault-limit", "-1"], 2, "at least 0, found -1"),
         (["prepare", "CARD", "--dedup", "consecutive"], 1, "no text and no rating and no time"),
-        (["prepare", "CARD", "--source", "nowhere"], 1, "looked for nowhere/tiny-events.jsonl"),
+        (["prepare", "CARD", "--source", "harness"], 1, "looked for harness/tiny-events.jsonl"),
+        (["prepare", "CARD", "--for", "CARD"], 2, "--for goes with mixtures, and"),
         (["prepare"], 2, "NAME"),
         (["prepar", "CARD"], 2, "invalid choice: 'prepar'"),
     ],
@@ -743,6 +932,14 @@ def test_one_line_and_the_right_exit_code(data, shell, arguments, code, message)
 def test_a_history_of_no_item(data, shell, tmp_path):
     done = data("export", shell.card, "--form", "recbole", "--to", tmp_path, "--max-history", "0")
     assert_one_line(done, 2)
+
+
+def test_a_limit_of_histories_where_none_is_cut(data, shell, tmp_path):
+    arguments = ("--form", "parquet", "--to", tmp_path / "to", "--max-history", "50")
+    done = data("export", shell.card, *arguments)
+    assert_one_line(done, 2)
+    assert "--max-history goes with --form recbole" in done.err
+    assert not (tmp_path / "to").exists()
 
 
 def test_no_traceback_in_a_process_of_its_own(shell, tmp_path):

@@ -6,7 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from harness.commands.data.prepare import add_preparing_options, prepared
+from harness.commands.data.preparing import Preparing, add_preparing_options
+from harness.commands.options import chosen_card
+from harness.errors import UsageError
+
+MAX_HISTORY = 50
 
 
 def add_parser(actions: Any) -> None:
@@ -20,8 +24,8 @@ def add_parser(actions: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="where to put it")
     parser.add_argument(
-        "--max-history", type=int, default=50, metavar="N",
-        help="recbole: histories are cut to their newest N items (default: 50)",
+        "--max-history", type=int, metavar="N",
+        help=f"recbole: histories are cut to their newest N items (default: {MAX_HISTORY})",
     )  # fmt: skip
     parser.set_defaults(execute=execute)
 
@@ -29,16 +33,21 @@ def add_parser(actions: Any) -> None:
 def execute(options: argparse.Namespace) -> int:
     """Export every data set named; print the files written."""
     from harness.data.export import export
-    from harness.progress import Progress
 
+    max_history = MAX_HISTORY if options.max_history is None else options.max_history
+    if options.max_history is not None and options.form != "recbole":
+        raise UsageError(f"--max-history goes with --form recbole: {options.form} cuts no history")
+    preparing = Preparing.asked_for(options)
     for name in options.names:
-        data = prepared(name, options)
+        data = preparing.prepared(chosen_card(name, options))
         written = export(
-            data, options.to, options.form, Progress(shown=not options.quiet),
-            max_history=options.max_history,
-        )  # fmt: skip
+            data, options.to, options.form, preparing.progress, max_history=max_history
+        )
         for path in written:
             print(path)
         if not data.card.redistributable:
-            print(f"{data.card.name}: licence: {data.card.licence}")
+            print(
+                f"{data.card.name}: the card does not allow publishing the texts; "
+                f"licence: {data.card.licence}"
+            )
     return 0

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.commands.data.prepare import described, prepared
-from harness.commands.options import add_data_options, names
+from harness.commands.data.prepare import described
+from harness.commands.data.preparing import Preparing
+from harness.commands.options import add_data_options, default_cache, names
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ def add_parser(actions: Any) -> None:
     parser.add_argument("--min-user-events", type=int, metavar="N")
     parser.add_argument("--title")
     parser.add_argument("--licence", default="not stated")
+    parser.add_argument("--citation", default="none", help="whom to cite (default: none)")
+    parser.add_argument("--url", default="not stated", help="a page about the data")
+    parser.add_argument(
+        "--redistributable", action="store_true", help="pages with item texts may be published"
+    )
     parser.add_argument("--verb", default="bought", help="in prompts (default: bought)")
     parser.add_argument(
         "--card", type=Path, metavar="FILE", help="where to write the card (default: NAME.toml)"
@@ -65,10 +71,31 @@ def _column_help(role: str) -> str:
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Write the card, prepare the data set, say how to run on it."""
-    from harness.data import card_writing as writing
+    """Prepare the data set, write its card, say how to run on it."""
+    from harness.data.card_files import planned_card, write_card
+    from harness.progress import Progress
 
     _check_together(options)
+    path = options.card or Path(f"{options.name}.toml")
+    card = _card(options)
+    planned = planned_card(card, path)
+    progress = Progress(shown=not options.quiet)
+    data = Preparing(options.cache or default_cache(), progress).prepared(planned)
+    write_card(card, path)  # last: whoever is told to say something else has no card in the way
+    print(described(data))
+    print(f"card: {path}; run: python -m harness run --methods sasrec --datasets {path}")
+    return 0
+
+
+def _card(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what the card is to say.
+
+    Raises:
+        UsageError: a column that is needed cannot be told, or is not there.
+        DataError: a file is missing or cannot be read.
+    """
+    from harness.data import card_writing as writing
+
     said = _description(options)
     if options.interactions is not None:
         card = writing.from_tables(said, options.interactions, options.items)
@@ -80,14 +107,7 @@ def execute(options: argparse.Namespace) -> int:
         card = writing.from_recformer(said, options.recformer)
     if options.fault_limit is not None:
         card["source"]["fault_limit"] = options.fault_limit
-    path = options.card or Path(f"{options.name}.toml")
-    writing.write_card(card, path)
-    for key, value in {"dedup": None, "without_texts": False, "refresh": False}.items():
-        setattr(options, key, value)
-    options.source = None
-    print(described(prepared(str(path), options)))
-    print(f"card: {path}; run: python -m harness run --methods sasrec --datasets {path}")
-    return 0
+    return card
 
 
 def _check_together(options: argparse.Namespace) -> None:
@@ -111,6 +131,9 @@ def _description(options: argparse.Namespace) -> Description:
         name=options.name,
         title=options.title,
         licence=options.licence,
+        citation=options.citation,
+        url=options.url,
+        redistributable=options.redistributable,
         verb=options.verb,
         columns={role: name for role, name in columns.items() if name is not None},
         text_fields=names(options.text),

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from harness.commands.options import (
-    add_data_options,
-    add_variant_options,
-    chosen_card,
-    default_cache,
-)
+from harness.commands.data.mixtures import prepare_parts
+from harness.commands.data.preparing import Preparing, add_preparing_options
+from harness.commands.options import chosen_card, names
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness.data.mixture import Mixture
     from harness.data.prepared import PreparedData
 
 
@@ -25,50 +21,46 @@ def add_parser(actions: Any) -> None:
     """Declare the action."""
     parser = actions.add_parser("prepare", help="prepare and verify data sets or mixtures")
     add_preparing_options(parser)
-    parser.set_defaults(execute=execute)
-
-
-def add_preparing_options(parser: argparse.ArgumentParser) -> None:
-    """Add the names, and how to prepare them."""
-    parser.add_argument("names", nargs="+", metavar="NAME", help="a name or a .toml card")
     parser.add_argument(
-        "--source", type=Path, metavar="FOLDER",
-        help="where the source files lie (default: what the card says, then fetched files)",
+        "--for", dest="evaluations", metavar="NAMES",
+        help="mixtures: check that none trains on what an evaluation on these data sets (names or "
+        "cards, comma-separated) holds out",
     )  # fmt: skip
-    parser.add_argument("--refresh", action="store_true", help="prepare anew from the source")
-    add_variant_options(parser)
-    add_data_options(parser)
+    parser.set_defaults(execute=execute)
 
 
 def execute(options: argparse.Namespace) -> int:
     """Prepare everything named; print the counts of each data set, the parts of each mixture."""
-    from harness.data.mixture import load_mixture_card, names_mixture, prepare_mixture
+    from harness.data.mixture import names_mixture
 
+    preparing = Preparing.asked_for(options)
+    evaluations = _evaluations(options)
     for name in options.names:
         if names_mixture(name):
-            mixture = prepare_mixture(load_mixture_card(name), lambda part: prepared(part, options))
-            print(_mixture_text(mixture))
+            for text in prepare_parts(name, options, preparing, evaluations):
+                print(text)
         else:
-            print(described(prepared(name, options)))
+            print(described(preparing.prepared(chosen_card(name, options))))
     return 0
 
 
-def prepared(name: str, options: argparse.Namespace) -> PreparedData:
-    """Return one data set as the command line asks for it.
+def _evaluations(options: argparse.Namespace) -> list[str]:
+    """Return the data sets under ``--for``.
 
     Raises:
-        DataError: see `harness.data.prepare.prepare`.
+        UsageError: it names none, or something is prepared that is no mixture.
     """
-    from harness.data.prepare import prepare
-    from harness.progress import Progress
+    from harness.data.mixture import names_mixture
 
-    return prepare(
-        chosen_card(name, options),
-        options.cache or default_cache(),
-        Progress(shown=not options.quiet),
-        refresh=options.refresh,
-        folder=options.source,
-    )
+    if options.evaluations is None:
+        return []
+    evaluations = names(options.evaluations)
+    if not evaluations:
+        raise UsageError("--for names no data set")
+    for name in options.names:
+        if not names_mixture(name):
+            raise UsageError(f"--for goes with mixtures, and {name} is none")
+    return evaluations
 
 
 def described(data: PreparedData) -> str:
@@ -79,16 +71,3 @@ def described(data: PreparedData) -> str:
     rows.append(("content hash", data.content_hash))
     lines = [data.card.name, tabulate(rows, tablefmt="plain", disable_numparse=True)]
     return "\n".join([*lines, *data.fault_report, ""])
-
-
-def _mixture_text(mixture: Mixture) -> str:
-    from harness.data.mixture import DESCRIPTION, describe
-
-    return "\n".join(
-        [
-            mixture.card.name,
-            tabulate(describe(mixture), DESCRIPTION, disable_numparse=True),
-            f"content hash  {mixture.content_hash}",
-            "",
-        ]
-    )

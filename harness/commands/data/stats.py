@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from harness.commands.data.prepare import add_preparing_options, prepared
+from harness.commands.data.preparing import Preparing, add_preparing_options
+from harness.commands.options import chosen_card
 
 if TYPE_CHECKING:
     from harness.data.prepared import PreparedData
@@ -37,7 +38,9 @@ def add_parser(actions: Any) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Print table 1: a column per data set, and its paper's own figures where there are any."""
-    print(table_1([prepared(name, options) for name in options.names]))
+    preparing = Preparing.asked_for(options)
+    cards = [chosen_card(name, options) for name in options.names]
+    print(table_1([preparing.prepared(card) for card in cards]))
     return 0
 
 

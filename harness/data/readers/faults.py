@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -39,20 +40,40 @@ def fault(place: Place, what: str, kind: str = "wrong value") -> NoReturn:
     raise LineFault(place, what, kind)
 
 
+def allowed_faults(limit: int, share: float, lines_read: int) -> int:
+    """Return how many faulty lines may be left out of so many read."""
+    return max(limit, math.floor(share * lines_read))
+
+
 class Faults:
     """Counts the faulty lines of a data set's files.
 
     Args:
-        limit: how many may be left out.
+        limit: how many may be left out in any case.
+        share: the share of the lines read so far that may be left out.
+
+    Attributes:
+        lines_read: as far as readers have said.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, share: float = 0.0) -> None:
         self.limit = limit
+        self.share = share
+        self.lines_read = 0
         self._counts: Counter[str] = Counter()
         self._shown: list[str] = []
 
     def __len__(self) -> int:
         return self._counts.total()
+
+    def count_lines(self, n: int) -> None:
+        """Count lines, before the faults in them are added."""
+        self.lines_read += n
+
+    @property
+    def allowed(self) -> int:
+        """How many faulty lines may be left out of those read so far."""
+        return allowed_faults(self.limit, self.share, self.lines_read)
 
     def add(self, found: LineFault) -> None:
         """Count one faulty line.
@@ -63,7 +84,7 @@ class Faults:
         self._counts[found.kind] += 1
         if len(self._shown) < _SHOWN:
             self._shown.append(str(found))
-        if len(self) > self.limit:
+        if len(self) > self.allowed:
             raise DataError(self._too_many())
 
     def report(self) -> tuple[str, ...]:
@@ -80,9 +101,9 @@ class Faults:
 
     def _too_many(self) -> str:
         first = "; ".join(self._shown[:3])
-        if self.limit == 0:
+        if self.allowed == 0:
             return f"{first}; mend the file, or allow faulty lines (--fault-limit N leaves out N)"
         return (
-            f"{self._summary()}, more than the limit of {self.limit}: {first}; check that this is "
-            "the right file, or raise the limit (--fault-limit N)"
+            f"{self._summary()}, more than the limit of {self.allowed}: {first}; check that this "
+            "is the right file, or raise the limit (--fault-limit N)"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,8 @@ class ItemRows:
         """Keep one item's fields, if it is wanted.
 
         Raises:
-            LineFault: a field of the wrong type, or a second line that says something else; the
-                first one stays.
+            LineFault: a field of the wrong type, or a second line that says something else. Of
+                two such lines the same one is kept, whichever comes first.
         """
         self._any_line = True
         if len(self._found) < len(self.fields):  # for a message; not worth looking at every line
@@ -54,10 +55,13 @@ class ItemRows:
         elif former == kept:
             self.repeated += 1
         else:
+            # by their content, so that the order of the lines does not matter
+            if _canonical(kept) < _canonical(former):
+                self.values[item] = kept
             first = self._places[item]
             what = (
-                f"item {item!r} stands in {first.unit} {first.which} with other content, "
-                "which is kept"
+                f"item {item!r} stands in {first.unit} {first.which} with other content; one of "
+                "the two is kept"
             )
             fault(place, what, "two lines for one item")
 
@@ -84,3 +88,7 @@ class ItemRows:
                 what = f"{field!r} must be text, a number or a list of these, "
                 fault(place, what + f"found {type(part).__name__}")
         return value
+
+
+def _canonical(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True)

@@ -1,7 +1,6 @@
 """Lines of text files, plain or gzipped, in blocks of bounded size, and the typed values in them.
 
-A second thread reads and unpacks ahead (isal lets go of Python's lock meanwhile), so that both
-cores work: one unpacks, the other parses.
+A second thread reads and unpacks ahead: isal lets go of Python's lock, so that parsing goes on.
 """
 
 from __future__ import annotations
@@ -23,8 +22,9 @@ from harness.data.readers.faults import Faults, LineFault, Place, fault
 from harness.errors import DataError
 from harness.progress import Progress
 
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 1 << 20
 _AHEAD = 3  # blocks read in advance
+LINE_FEED = b"\n"
 _LONGEST_LINE_BYTES = 32 << 20
 _INT64 = 2**63
 MILLISECONDS_FROM = 10**11  # in seconds that would be the year 5138
@@ -39,11 +39,13 @@ class Block:
     Attributes:
         path: the file.
         first_line: the number of its first line, counted from 1.
+        n_lines: how many line feeds it holds.
         content: the lines, each ended by a line feed (the file's last one perhaps not).
     """
 
     path: Path
     first_line: int
+    n_lines: int
     content: bytes
 
     def lines(self) -> Iterator[tuple[Place, bytes]]:
@@ -64,42 +66,33 @@ def read_blocks(path: Path, label: str, progress: Progress) -> Generator[Block, 
     with progress.bar(label, unit="lines") as bar:
         for block in _ahead(_blocks(path)):
             yield block
-            bar.advance(block.content.count(b"\n"))
+            bar.advance(block.n_lines)
 
 
 def _blocks(path: Path) -> Iterator[Block]:
-    line, rest = 1, b""
-    for part in _parts(path):
-        cut = part.rfind(b"\n") + 1
-        if not cut:
-            rest += part
-            if len(rest) > _LONGEST_LINE_BYTES:
-                raise DataError(
-                    f"{path}, line {line}: longer than {_LONGEST_LINE_BYTES} bytes without an end; "
-                    "this is no file of lines"
-                )
-            continue
-        yield (block := Block(path, line, rest + part[:cut]))
-        line += block.content.count(b"\n")
-        rest = part[cut:]
-    if rest:
-        yield Block(path, line, rest)
-
-
-def _parts(path: Path) -> Iterator[bytes]:
-    lines = 0
+    line = 1
     try:
         with open_bytes(path) as stream:
-            while part := stream.read(BLOCK_BYTES):
-                yield part
-                lines += part.count(b"\n")
+            while content := stream.read(BLOCK_BYTES):
+                if not content.endswith(b"\n"):
+                    rest = stream.readline(_LONGEST_LINE_BYTES)
+                    if len(rest) == _LONGEST_LINE_BYTES and not rest.endswith(b"\n"):
+                        raise DataError(
+                            f"{path}, line {line + content.count(LINE_FEED)}: longer than "
+                            f"{_LONGEST_LINE_BYTES} bytes without an end; this is no file of lines"
+                        )
+                    content += rest
+                n_lines = content.count(LINE_FEED)
+                yield Block(path, line, n_lines, content)
+                line += n_lines
     except EOFError:
         raise DataError(
-            f"{path}, after line {lines}: the file ends in the middle (truncated); fetch it again"
+            f"{path}, after line {line - 1}: the file ends in the middle (truncated); fetch it "
+            "again"
         ) from None
     except damaged_gzip() as error:
         raise DataError(
-            f"{path}, after line {lines}: damaged gzip data ({error}); fetch the file again"
+            f"{path}, after line {line - 1}: damaged gzip data ({error}); fetch the file again"
         ) from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
@@ -169,6 +162,7 @@ def parsed_lines(
     block: Block, parse: Callable[[Place, bytes], Value], faults: Faults
 ) -> Iterator[Value]:
     """Yield what ``parse`` makes of one block's lines."""
+    faults.count_lines(block.n_lines)
     for place, raw in block.lines():
         try:
             value = parse(place, raw)

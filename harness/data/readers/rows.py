@@ -6,7 +6,8 @@ from types import TracebackType
 
 import numpy as np
 
-from harness.data.events import EventBatch, EventTable, text_hashes
+from harness.data.event_batches import EventBatch
+from harness.data.events import EventTable
 
 _ROWS = 50_000
 
@@ -51,7 +52,7 @@ class EventRows:
             items=self._items,
             times=np.array(self._times, np.int64) if self._times else None,
             ratings=np.array(self._ratings, np.float64) if self._ratings else None,
-            texts=text_hashes(self._texts) if self._texts else None,
+            texts=self._texts or None,
         )
         self._table.append(batch)
         self._clear()

@@ -60,6 +60,7 @@ def read_events(reading: Reading, events: EventTable) -> None:
             reading.faults,
             reading.progress,
         ):
+            reading.faults.count_lines(1)
             try:
                 event = parse(place, row)
             except LineFault as found:
@@ -79,6 +80,7 @@ def read_items(reading: Reading, items: ItemRows) -> None:
     for place, row in each_row(
         reading.paths["items"], wanted, reading.label("items"), reading.faults, reading.progress
     ):
+        reading.faults.count_lines(1)
         try:
             items.add(_identifier(row[column], column, place), row, place)
         except LineFault as found:
@@ -124,7 +126,11 @@ def _time(value: Any, name: str, per_second: int, place: Place) -> int:
         fault(place, f"{name!r} must be a whole number, found {value!r}")
     if abs(time) >= MILLISECONDS_FROM * per_second:
         what = f"{name!r} is {value!r}, which looks like "
-        smaller = "milliseconds: say time unit ms" if per_second == 1 else "microseconds"
+        smaller = (
+            "milliseconds: say so (--time-unit ms, or time_unit in the card)"
+            if per_second == 1
+            else "microseconds: make them milliseconds"
+        )
         fault(place, what + smaller, "time in a smaller unit")
     return int(time)
 

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.data.card_files import planned_card, write_card
 from harness.data.card_writing import (
     Description,
     from_recbole,
     from_tables,
     from_unisrec,
-    write_card,
 )
 from harness.data.cards import load_card
 from harness.data.prepare import build
@@ -268,14 +269,17 @@ def test_a_card_is_written_once_and_never_over_another(
 ) -> None:
     card = from_tables(Description("shop"), *tables)
     path = written(card, tmp_path)
-    assert tomllib.loads(path.read_text()) == card
-    before = path.stat()
-    written(card, tmp_path)  # the same again is no fault
+    there = tomllib.loads(path.read_text())
+    assert there["source"].pop("folder_default") == "."
+    assert Path(card["source"].pop("folder_default")) == tmp_path
+    assert there == card
+    before = path.read_bytes()
+    written(from_tables(Description("shop"), *tables), tmp_path)  # the same again is no fault
     changed = from_tables(Description("shop", title="Other"), *tables)
-    with pytest.raises(UsageError, match=r"shop\.toml stands there already.*--card FILE"):
-        written(changed, tmp_path)
-    assert tomllib.loads(path.read_text()) == card
-    assert path.stat().st_size == before.st_size
+    for action in (planned_card, write_card):
+        with pytest.raises(UsageError, match=r"shop\.toml stands there already.*--card FILE"):
+            action(changed, path)
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -294,7 +298,48 @@ def test_nothing_is_written_that_is_no_card(
     tables: tuple[Path, Path], tmp_path: Path, said: dict[str, Any], file: str, message: str
 ) -> None:
     card = from_tables(Description(**said), *tables)
-    with pytest.raises(UsageError) as caught:
-        write_card(card, tmp_path / file)
-    assert message in str(caught.value)
-    assert not (tmp_path / file).exists()
+    for action in (planned_card, write_card):
+        with pytest.raises(UsageError) as caught:
+            action(card, tmp_path / file)
+        assert message in str(caught.value)
+        assert not (tmp_path / file).exists()
+
+
+def test_a_planned_card_is_the_one_that_will_be_loaded(
+    tables: tuple[Path, Path], tmp_path: Path
+) -> None:
+    card = from_tables(Description("shop"), *tables)
+    path = tmp_path / "cards" / "shop.toml"
+    planned = planned_card(card, path)
+    assert not path.parent.exists()
+    write_card(card, path)
+    assert load_card(str(path)) == planned
+
+
+@pytest.mark.parametrize("place", [".", "data"])
+def test_a_card_and_the_data_beside_or_below_it_move_together(
+    tmp_path: Path, place: str, silent: Progress
+) -> None:
+    here = tmp_path / "here"
+    data = here / place
+    data.mkdir(parents=True)
+    (data / "events.csv").write_text(INTERACTIONS)
+    (data / "items.csv").write_text(ITEMS)
+    card = from_tables(Description("shop"), data / "events.csv", data / "items.csv")
+    path = written(card, here)
+    assert tomllib.loads(path.read_text())["source"]["folder_default"] == place
+    before = build(load_card(str(path)), silent).content_hash
+    shutil.move(here, tmp_path / "there")
+    moved = load_card(str(tmp_path / "there" / "shop.toml"))
+    assert find_sources(moved)["events"] == tmp_path / "there" / place / "events.csv"
+    assert build(moved, silent).content_hash == before
+
+
+def test_data_elsewhere_stay_where_they_are_when_the_card_moves(
+    tables: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "cards").mkdir()
+    path = written(from_tables(Description("shop"), *tables), tmp_path / "cards")
+    (tmp_path / "other" / "place").mkdir(parents=True)
+    moved = path.rename(tmp_path / "other" / "place" / "shop.toml")
+    assert find_sources(load_card(str(moved)))["events"] == tables[0]

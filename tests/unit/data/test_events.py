@@ -24,13 +24,8 @@ from hypothesis import strategies as st
 from harness.data import events
 from harness.data.card import DEDUPS, UserSample
 from harness.data.cards import load_card
-from harness.data.events import (
-    MEMORY_MB,
-    EventBatch,
-    EventTable,
-    OrderedEvents,
-    text_hashes,
-)
+from harness.data.event_batches import EventBatch, OrderedEvents, joined
+from harness.data.events import MEMORY_MB, EventTable
 from harness.data.prepare import build, prepare, prepared_folder
 from harness.data.readers import rows as row_by_row
 from harness.data.readers.rows import EventRows
@@ -58,7 +53,7 @@ def batch(rows: Sequence[Row]) -> EventBatch:
         items=[row[1] for row in rows],
         times=np.array([row[2] for row in rows], np.int64),
         ratings=np.array([row[3] for row in rows], np.float64),
-        texts=text_hashes(row[4] for row in rows),
+        texts=[row[4] for row in rows],
     )
 
 
@@ -191,7 +186,7 @@ def test_dedup_needs_all_of_its_columns(absent: str, rule: str) -> None:
     columns: dict[str, Any] = {
         "times": np.array([1, 1]),
         "ratings": np.array([5.0, 5.0]),
-        "texts": np.array([3, 3], np.uint64),
+        "texts": ["x", "x"],
     }
     with table_of(EventBatch(["u", "u"], ["a", "a"], **(columns | {absent: None}))) as table:
         with pytest.raises(ValueError, match="one of them is absent"):
@@ -422,7 +417,7 @@ def test_n_read_counts_what_waits_and_what_is_written(monkeypatch: pytest.Monkey
         ({"times": np.array([1])}, {}),
         ({}, {"times": np.array([1])}),
         ({"times": np.array([1])}, {"times": np.array([1]), "ratings": np.array([1.0])}),
-        ({"texts": np.array([1], np.uint64)}, {"ratings": np.array([1.0])}),
+        ({"texts": ["x"]}, {"ratings": np.array([1.0])}),
     ],
 )
 def test_all_batches_have_the_same_columns(first: dict[str, Any], then: dict[str, Any]) -> None:
@@ -445,17 +440,42 @@ def test_a_table_without_events_goes_through_all_steps() -> None:
 
 def test_extreme_values_survive() -> None:
     times = [-(2**63), 2**63 - 1, 0]
-    ratings, texts = np.array([-1e308, 5e-324, 1.0]), np.array([0, 2**64 - 1, 2**63], np.uint64)
+    ratings, texts = np.array([-1e308, 5e-324, 1.0]), ["", "\0", "\U0010ffff" * 100]
     with table_of(EventBatch(["u"] * 3, list("abc"), np.array(times), ratings, texts)) as table:
         table.deduplicate("global")
         assert plain(table.ordered()) == [("u", "a", times[0]), ("u", "c", 0), ("u", "b", times[1])]
 
 
-def test_the_hash_of_a_text_is_a_fixed_number() -> None:
-    # which of two texts are the same must not depend on the version of a library
-    assert text_hashes(["", "good"]).tolist() == [0x2D06800538D394C2, 0x6E9D131583D73E79]
-    assert len(set(text_hashes(["\ud800", "\udfff", "\ufffd", "?"]).tolist())) == 4
-    assert text_hashes([]).dtype == text_hashes(["a"]).dtype == np.uint64
+def test_texts_are_told_apart_to_the_last_character() -> None:
+    texts = [
+        "",
+        "\0",
+        "\0\0",
+        "a",
+        "a\0",
+        "A",
+        "a ",
+        "\u00e9",
+        "e\u0301",
+        "x" * 10_000,
+        "x" * 9_999,
+    ]
+    rows: list[Row] = [("u", "a", 1, 5.0, text) for text in texts for _ in range(2)]
+    with table_of(batch(rows)) as table:
+        table.deduplicate("global")
+        assert table.n_events == len(texts)
+
+
+def test_batches_joined_are_one_batch() -> None:
+    rows: list[Row] = [("u", "a", 1, 5.0, "x"), ("v", "b", 2, 1.0, ""), ("u", "c", 0, 2.0, "y")]
+    whole, parts = batch(rows), joined([batch(rows[:1]), batch(rows[1:])])
+    assert (parts.users, parts.items, parts.texts) == (whole.users, whole.items, whole.texts)
+    np.testing.assert_array_equal(parts.times, whole.times)
+    np.testing.assert_array_equal(parts.ratings, whole.ratings)
+    assert len(joined([])) == 0
+    assert joined([EventBatch(["u"], ["a"])]).present == (False, False, False)
+    with pytest.raises(ValueError, match="same optional columns"):
+        joined([whole, EventBatch(["u"], ["a"])])
 
 
 # ---- the database ------------------------------------------------------------------------------
@@ -507,7 +527,7 @@ def large() -> tuple[list[EventBatch], dict[str, Plain]]:
                 [f"item with a long name {item:07}" for item in items[part]],
                 times[part],
                 np.full(len(part), 5.0),
-                texts[part].astype(np.uint64),
+                [str(text) for text in texts[part]],
             )
         )
     order = np.lexsort((np.arange(N_LARGE), times, users))

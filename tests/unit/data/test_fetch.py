@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from harness.data import fetch
-from harness.data.answers import RefusedError, redirected, shown
+from harness.data.answers import RefusedError, proxy_for, redirected, shown
 from harness.data.fetch import Fetched, fetch_file
 from harness.errors import DataError
 from harness.files import exclusive_lock
@@ -124,6 +124,13 @@ def _serve(listener: socket.socket, site: Site) -> None:
 @pytest.fixture
 def site(new_site: Callable[[], Site]) -> Site:
     return new_site()
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
 
 
 @pytest.fixture
@@ -1006,3 +1013,112 @@ def test_a_second_try_is_announced(
     shown_text = capsys.readouterr().err
     assert "file: answered 503 Busy; next try in 0.001 s" in shown_text
     assert "fetching file" in shown_text
+
+
+# proxies
+
+
+def through(monkeypatch: pytest.MonkeyPatch, proxy: Site, **variables: str) -> str:
+    """Let the environment name the site as the proxy for http; return its address."""
+    address = proxy.url.removesuffix("/file")
+    for name, value in {"http_proxy": address, **variables}.items():
+        monkeypatch.setenv(name, value.format(address=address.removeprefix("http://")))
+    return address
+
+
+@pytest.mark.parametrize("form", ["http://{address}", "{address}", "http://{address}/"])
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+def test_the_proxy_of_the_environment_is_asked(
+    site: Site, target: Path, monkeypatch: pytest.MonkeyPatch, variable: str, form: str
+) -> None:
+    through(monkeypatch, site)
+    monkeypatch.delenv("http_proxy")
+    monkeypatch.setenv(variable, form.format(address=site.url[7:].removesuffix("/file")))
+    site.answers(reply("200 OK", BODY))
+    get("http://nowhere.invalid/a/file?b=c", target)
+    assert_alone(target)
+    (request,) = site.requests
+    assert request.path == "http://nowhere.invalid/a/file?b=c"
+    assert request.headers["host"] == "nowhere.invalid"
+    assert "proxy-authorization" not in request.headers
+
+
+def test_a_transfer_through_a_proxy_goes_on_where_it_broke(
+    site: Site, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    through(monkeypatch, site)
+    site.answers(broken(etag='"one"'), ranged(etag='"one"'))
+    get("http://nowhere.invalid/file", target, None)
+    assert site.starts() == [None, HALF]
+    assert_alone(target)
+
+
+def test_a_host_that_is_excepted_is_asked_itself(
+    new_site: Callable[[], Site], target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, proxy = new_site(), new_site()
+    through(monkeypatch, proxy, no_proxy="elsewhere.invalid,127.0.0.1")
+    site.answers(reply("200 OK", BODY))
+    get(site.url, target)
+    assert not proxy.requests
+    assert site.requests[0].path == "/file"
+
+
+def test_a_redirect_is_followed_by_the_way_of_its_own_host(
+    new_site: Callable[[], Site], target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, proxy = new_site(), new_site()
+    through(monkeypatch, proxy, no_proxy="127.0.0.1")
+    proxy.answers(reply("302 Found", location=site.url))
+    site.answers(reply("200 OK", BODY))
+    get("http://nowhere.invalid/file", target)
+    assert len(proxy.requests) == len(site.requests) == 1
+
+
+def test_a_login_for_the_proxy_goes_to_the_proxy_and_into_no_message(
+    site: Site, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    through(monkeypatch, site, http_proxy="http://me:secret@{address}")
+    site.answers(reply("407 Proxy Authentication Required"))
+    message = refusal("http://nowhere.invalid/file", target)
+    assert "answered 407" in message
+    assert "secret" not in message
+    assert site.requests[0].headers["proxy-authorization"] == "basic bwu6c2vjcmv0"  # lower case
+    assert "authorization" not in site.requests[0].headers
+
+
+def test_https_goes_through_a_tunnel(
+    site: Site, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    through(monkeypatch, site, https_proxy="http://me:secret@{address}")
+    site.answers(reply("403 Forbidden"))
+    message = refusal("https://nowhere.invalid/file", target, attempts=1)
+    assert "403" in message
+    assert f"(through the proxy {site.url.removesuffix('/file')})" in message
+    (request,) = site.requests
+    assert request.path == "nowhere.invalid:443"
+    assert "proxy-authorization" in request.headers
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://127.0.0.1:port", "http://["])
+def test_a_proxy_that_cannot_be_used_is_told_at_once(
+    site: Site, target: Path, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    message = refusal(site.url, target)
+    assert f"the proxy {proxy} cannot be used" in message
+    assert "no_proxy" in message
+    assert not site.requests
+
+
+def test_which_proxy_an_address_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert proxy_for("https://a.invalid/") is None
+    monkeypatch.setenv("http_proxy", "http://one:1")
+    monkeypatch.setenv("https_proxy", "two:2")
+    monkeypatch.setenv("no_proxy", "b.invalid, .c.invalid")
+    assert proxy_for("http://a.invalid/") == "http://one:1"
+    assert proxy_for("https://a.invalid:444/") == "http://two:2"
+    for host in ("b.invalid", "me:secret@b.invalid:81", "x.c.invalid"):
+        assert proxy_for(f"http://{host}/") is None
+    monkeypatch.setenv("no_proxy", "*")
+    assert proxy_for("https://a.invalid/") is None

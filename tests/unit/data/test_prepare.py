@@ -4,6 +4,7 @@ import errno
 import json
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,6 +74,7 @@ def test_what_a_small_data_set_becomes(tidy_card: CardWriter, silent: Progress) 
         "consecutive_repeats": 1,
         "item_lines_repeated": 0,
         "faulty_lines": 0,
+        "lines_read": 5,
     }
 
 
@@ -177,11 +179,11 @@ def test_a_user_sample_leaves_only_items_that_still_appear(
     [
         (
             [{"item": "a", "title": "x", "price": ""}],
-            "item 'b' occurs in a sequence but has no line",
+            r"1 item without text: no line in items\.jsonl, such as 'b'",
         ),
         (
             [{"item": "a", "title": "x", "price": ""}, {"item": "b", "title": " ", "price": "no"}],
-            "item 'b' has no attribute with a value",
+            r"1 item without text: no attribute with a value in items\.jsonl, such as 'b'",
         ),
     ],
 )
@@ -194,6 +196,23 @@ def test_items_without_text(
     data = build(load_card(tidy_card(items, users, policy="unknown")), silent)
     assert data.item_texts[1] == "Title: Unknown. Price: Unknown."
     assert data.counts["items_without_text"] == 1
+    assert re.search(what, data.fault_report[0])
+
+
+def test_too_many_items_without_text_are_taken_for_the_wrong_file(
+    tidy_card: CardWriter, silent: Progress
+) -> None:
+    items = [{"item": item, "title": "x", "price": ""} for item in "abc"]
+    users = [{"user": "u", "items": list("abcde")}]
+    path = Path(tidy_card(items, users, policy="unknown"))
+    text = path.read_text()
+    assert build(load_card(str(path)), silent).counts["items_without_text"] == 2
+    path.write_text(text.replace("[text]", "[text]\nwithout_text_limit = 0.4"))
+    assert build(load_card(str(path)), silent).counts["items_without_text"] == 2
+    path.write_text(text.replace("[text]", "[text]\nwithout_text_limit = 0.39"))
+    message = r"2 items .*'d', 'e': that is 40\.0 % of 5, more than the limit of 39 %"
+    with pytest.raises(DataError, match=message):
+        build(load_card(str(path)), silent)
 
 
 def test_a_catalogue_of_other_ids_is_an_error_under_either_policy(
@@ -201,7 +220,7 @@ def test_a_catalogue_of_other_ids_is_an_error_under_either_policy(
 ) -> None:
     items = [{"item": "x", "title": "x", "price": ""}]
     users = [{"user": "u", "items": list("aab")}]
-    message = r"none of its 2 items has a line in items\.jsonl.*for example 'a' is looked for"
+    message = r"2 items without text: no line in items\.jsonl, such as 'a', 'b': its ids are others"
     with pytest.raises(DataError, match=message):
         build(load_card(tidy_card(items, users, policy="unknown")), silent)
 

@@ -329,7 +329,8 @@ def test_faulty_lines_up_to_the_limit_are_left_out_counted_and_reported(
 ) -> None:
     whole = build(load_card(review_card(GOOD, **tolerant(limit))), silent)
     data = build(load_card(review_card(["{"] * faulty + GOOD, **tolerant(limit))), silent)
-    assert data.counts == {**whole.counts, "faulty_lines": faulty}
+    lines_read = whole.counts["lines_read"] + faulty
+    assert data.counts == {**whole.counts, "faulty_lines": faulty, "lines_read": lines_read}
     assert data.content_hash == whole.content_hash
     assert data.counts["events_read"] == 3
     if not faulty:
@@ -431,12 +432,12 @@ ITEMS = [
         (
             {"asin": "a", "title": "another", "price": "$1"},
             "two lines for one item",
-            "item 'a' stands in line 1 with other content, which is kept",
+            "item 'a' stands in line 1 with other content; one of the two is kept",
         ),
         (
             {"asin": "a", "price": "$1"},
             "two lines for one item",
-            "item 'a' stands in line 1 with other content, which is kept",
+            "item 'a' stands in line 1 with other content; one of the two is kept",
         ),
     ],
 )
@@ -446,12 +447,47 @@ def test_a_faulty_line_of_metadata(
     whole = build(load_card(review_card(GOOD, items=lines(ITEMS))), silent)
     sources = {"items": lines([*ITEMS[:2], line, ITEMS[2]])}
     data = build(load_card(review_card(GOOD, **sources, **tolerant(1))), silent)
-    assert data.item_texts == whole.item_texts  # the first is kept
-    assert data.counts == {**whole.counts, "faulty_lines": 1}
+    assert data.item_texts == whole.item_texts  # whichever line comes first
+    lines_read = whole.counts["lines_read"] + 1
+    assert data.counts == {**whole.counts, "faulty_lines": 1, "lines_read": lines_read}
     summary, place = data.fault_report
     assert summary == f"1 faulty line ({kind}: 1) left out"
     assert re.search(rf"items\.jsonl, line 3: {message}", place)
     fails(review_card(GOOD, **sources), rf"items\.jsonl, line 3: {message}", silent)
+
+
+def test_of_two_lines_for_one_item_the_same_is_kept_in_either_order(
+    review_card: CardWriter, silent: Progress
+) -> None:
+    two = [{"asin": "a", "title": title, "price": "$1"} for title in ("one", "another")]
+    orders = [[*two, *ITEMS[1:]], [*two[::-1], *ITEMS[1:]], [two[1], *ITEMS[1:], two[0]]]
+    hashes = {
+        build(load_card(review_card(GOOD, items=lines(rows), **tolerant(1))), silent).content_hash
+        for rows in orders
+    }
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize(("share", "faulty", "stops"), [(0.1, 10, False), (0.1, 11, True)])
+def test_a_share_of_the_lines_may_be_faulty(
+    review_card: CardWriter, silent: Progress, share: float, faulty: int, stops: bool
+) -> None:
+    rows = [("u", "a", "", 5.0, day) for day in range(100 - faulty)] + ["{"] * faulty
+    location = f'folder_default = "."\nfault_limit = 2\nfault_share = {share}'
+    card = load_card(review_card(rows, location=location))
+    if stops:
+        with pytest.raises(DataError, match="more than the limit of 10:"):
+            build(card, silent)
+        return
+    counts = build(card, silent).counts
+    assert (counts["faulty_lines"], counts["lines_read"]) == (faulty, 100)
+
+
+def test_metadata_that_are_not_utf8_in_a_field_nobody_asked_for_are_a_fault(
+    review_card: CardWriter, silent: Progress
+) -> None:
+    spoilt = lines(ITEMS) + b'{"asin": "z", "title": "x", "price": "", "also_buy": "\xff"}\n'
+    fails(review_card(GOOD, items=spoilt), r"items\.jsonl, line 4: not UTF-8", silent)
 
 
 def test_reviews_and_metadata_share_one_limit(review_card: CardWriter, silent: Progress) -> None:
@@ -469,7 +505,8 @@ def test_a_line_of_metadata_that_comes_twice_is_no_fault(
     whole = build(load_card(review_card(GOOD, items=lines(ITEMS))), silent)
     again = {**ITEMS[0], "also_buy": ["b"]}  # other only in what nobody asked for
     data = build(load_card(review_card(GOOD, items=lines([*ITEMS, again, ITEMS[1]]))), silent)
-    assert data.counts == {**whole.counts, "item_lines_repeated": 2}
+    lines_read = whole.counts["lines_read"] + 2
+    assert data.counts == {**whole.counts, "item_lines_repeated": 2, "lines_read": lines_read}
     assert data.content_hash == whole.content_hash
 
 
@@ -478,7 +515,7 @@ def test_items_without_metadata_are_an_error_or_counted(
 ) -> None:
     sources = {"items": lines([*ITEMS[:1], {"asin": "b", "title": "", "price": None}])}
     fails(
-        review_card(GOOD, policy="error", **sources), "item 'b' has no attribute with a val", silent
+        review_card(GOOD, policy="error", **sources), "no attribute with a value in items", silent
     )
     data = build(load_card(review_card(GOOD, policy="unknown", **sources)), silent)
     assert data.counts["items_without_text"] == 2
@@ -486,7 +523,7 @@ def test_items_without_metadata_are_an_error_or_counted(
     assert data.item_texts[1:] == ("Title: Unknown. Price: Unknown.",) * 2
     fails(
         review_card(GOOD, policy="error", items=lines(ITEMS[:2])),
-        "item 'c' occurs in a sequence but has no line",
+        "no line in items.jsonl, such as 'c': complete",
         silent,
     )
 

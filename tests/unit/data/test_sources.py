@@ -272,6 +272,40 @@ def test_removed_files_leave_what_was_prepared(prepared: Prepared, tmp_path: Pat
     assert after.content_hash == before.content_hash
 
 
+def test_that_files_were_not_found_is_said(
+    prepared: Prepared, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, _ = prepared()
+    digest = before.source_digests["events"]
+    (tmp_path / "raw" / "events.jsonl").unlink()
+    prepared()
+    told = capsys.readouterr().err
+    assert "its events file is missing: looked for" in told
+    assert f"using what was prepared from sha256 {digest}" in told
+
+
+def test_a_missing_file_does_not_hide_that_another_has_changed(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    prepared()
+    (tmp_path / "raw" / "items.jsonl").unlink()
+    rewrite(tmp_path / "raw" / "events.jsonl", b'"v"', b'"w"')
+    with pytest.raises(DataError, match="its items file is missing"):
+        prepared()
+
+
+def test_a_card_of_the_same_text_elsewhere_means_its_own_files(
+    unstated: DatasetCard, prepared: Prepared, tmp_path: Path, silent: Progress
+) -> None:
+    prepared()
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copy(tmp_path / "small.toml", tmp_path / "elsewhere")
+    other = load_card(str(tmp_path / "elsewhere" / "small.toml"))
+    assert other.data_hash == unstated.data_hash
+    with pytest.raises(DataError, match=r"looked for .*elsewhere/raw/events\.jsonl"):
+        preparing.prepare(other, tmp_path / "cache", silent)
+
+
 def test_a_folder_that_is_named_must_hold_the_files(prepared: Prepared, tmp_path: Path) -> None:
     prepared()
     (tmp_path / "empty").mkdir()

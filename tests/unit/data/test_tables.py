@@ -449,7 +449,7 @@ FAULTY_LINES = {
     "no time at all": (b"u,a,5,nan", "'time' must be a finite number", "wrong value"),
     "milliseconds": (
         b"u,a,5,1396867869277",
-        "'time' is '1396867869277', which looks like milliseconds: say time unit ms",
+        "'time' is '1396867869277', which looks like milliseconds: say so (--time-unit ms",
         "time in a smaller unit",
     ),
     "not utf-8": (b"u,\xff,5,1", "not UTF-8", "not UTF-8"),
@@ -572,7 +572,7 @@ def test_two_rows_for_one_item(shop: Write, tmp_path: Path, silent: Progress) ->
         build(shop("events.csv", "items.csv"), silent)
     data = build(shop("events.csv", "items.csv", limit=1), silent)
     assert data.counts["item_lines_repeated"] == 1
-    assert data.item_texts[1] == 'Title: the "Bee".'
+    assert data.item_texts[1] == "Title: another."  # the first of the two by their content
 
 
 # ---- files that are none -------------------------------------------------------------------------

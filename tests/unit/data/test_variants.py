@@ -35,6 +35,8 @@ items_without_text = 3
 faulty_lines = 0
 [paper]
 users = 9461
+[paper_lir]
+"MRR" = [0.0745, 0.0461]
 """
 
 
@@ -93,8 +95,9 @@ def test_only_what_the_change_leaves_true_is_still_expected(card: DatasetCard) -
     del without_texts["items_without_text"], without_texts["faulty_lines"]
     assert variant(card, without_texts=True).expected == without_texts
     assert variant(card, dedup="none", without_texts=True).expected == before_dedup
-    assert card.paper
+    assert card.paper and card.paper_lir
     assert not variant(card, dedup="none").paper
+    assert not variant(card, dedup="none").paper_lir
 
 
 def test_what_is_still_expected_is_still_checked(card: DatasetCard, silent: Progress) -> None:
@@ -112,7 +115,7 @@ def test_a_source_without_what_a_rule_compares(tidy_card: CardWriter, dedup: str
     card = load_card(tidy_card())
     with pytest.raises(DataError) as caught:
         variant(card, dedup=dedup)
-    assert f"data set small-dedup-{dedup}" in str(caught.value)
+    assert str(caught.value).startswith("data set small: ")  # as the user called it
     assert "this source has no text and no rating and no time" in str(caught.value)
 
 
@@ -136,6 +139,13 @@ def test_a_policy_for_items_without_text_does_not_outlive_the_texts(
     card = load_card(tidy_card(items))
     assert card.text.items_without_text == "error"
     assert len(build(variant(card, without_texts=True), silent).item_ids) == 3
+
+
+def test_a_limit_of_faults_takes_the_place_of_the_cards_share_too(card: DatasetCard) -> None:
+    lenient = replace(card, source=replace(card.source, fault_limit=100, fault_share=0.5))
+    assert variant(lenient).source.fault_share == 0.5
+    strict = variant(lenient, fault_limit=1).source
+    assert (strict.fault_limit, strict.fault_share) == (1, 0.0)
 
 
 def test_a_limit_of_faults_changes_neither_name_nor_hashes(
