@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from harness.data.card_writing import Description, from_recformer, from_unisrec, write_card
+from harness.data.card_files import write_card
+from harness.data.card_writing import Description, from_recformer, from_unisrec
 from harness.data.cards import load_card
 from harness.data.prepare import build
 from harness.data.prepared import PreparedData
