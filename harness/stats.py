@@ -1,4 +1,7 @@
-"""Paired comparisons of two methods over the same users."""
+"""Paired comparisons of two methods over the same users, and of several data sets.
+
+The place of the public names; ``harness.statistics`` holds what they are made of.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,22 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from harness.statistics.across import AcrossDatasets, Alternative, across_datasets
+from harness.statistics.families import Correction, adjusted
+from harness.statistics.paired import PairedTests, paired_tests
+
+__all__ = [
+    "AcrossDatasets",
+    "Alternative",
+    "Correction",
+    "PairedDifference",
+    "PairedTests",
+    "across_datasets",
+    "adjusted",
+    "paired_difference",
+    "paired_tests",
+]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -24,19 +26,104 @@ def _users(shell, name, seeds, metric, bound):
     return np.mean(values, axis=0)
 
 
-def test_differences_with_interval_and_p_value(shell):
-    shell.run("random", "--seeds", "0,1", "--quiet")
+def _line(out, metric, bound, number=0):
+    """The first table's line of a metric, or another's."""
+    found = [line for line in out.splitlines() if line.startswith(metric) and bound in line]
+    return found[number].split()
+
+
+def test_differences_with_intervals_and_tests(shell):
+    shell.run("random", "--quiet")
     done = _compare(shell, "lir", "random")
     assert done.code == 0
-    assert "30 users, each the mean over seeds 0, 1" in done.out
-    lines = [line for line in done.out.splitlines() if line.startswith("MRR")]
-    assert len(lines) == 2
-    a, b = (_users(shell, name, (0, 1), METRICS[3], "pessimistic") for name in ("lir", "random"))
+    assert "30 users, each the mean over seeds 0;" in done.out
+    a, b = (_users(shell, name, (0,), METRICS[3], "pessimistic") for name in ("lir", "random"))
     test = stats.ttest_rel(a, b)
-    (line,) = (line for line in lines if "pessimistic" in line)
-    for number in (f"{a.mean():.4f}", f"{b.mean():.4f}", f"{(a - b).mean():+.4f}",
-                   f"{test.confidence_interval().low:+.4f}", f"{test.pvalue:.2g}"):  # fmt: skip
-        assert number in line
+    low, high = test.confidence_interval()
+    wins, losses = int((a > b).sum()), int((a < b).sum())
+    line = _line(done.out, "MRR", "pessimistic")
+    assert line[2:5] == [f"{a.mean():.4f}", f"{b.mean():.4f}", f"{(a - b).mean():+.4f}"]
+    assert line[5:8] == [f"{low:+.4f}", "to", f"{high:+.4f}"]
+    assert line[-1] == f"{wins}/{30 - wins - losses}/{losses}"
+    tests = _line(done.out, "MRR", "pessimistic", 1)
+    assert tests[2:4] == [f"{test.pvalue:.2g}", f"{stats.wilcoxon(a, b).pvalue:.2g}"]
+
+
+def test_the_interval_of_several_seeds_counts_their_variance_too(shell):
+    shell.run("random", "--seeds", "0,1,2", "--quiet")
+    done = _compare(shell, "lir", "random")
+    assert "30 users, each the mean over seeds 0, 1, 2" in done.out
+    assert "from the variance of users and of seeds" in done.out
+    assert "The tests speak of these seeds" in done.out
+    a, b = (_users(shell, name, (0, 1, 2), METRICS[3], "pessimistic") for name in ("lir", "random"))
+    line = _line(done.out, "MRR", "pessimistic")
+    assert line[4] == f"{(a - b).mean():+.4f}"
+
+
+def test_the_users_who_decide_are_shown_with_their_ranks(shell):
+    shell.run("random", "--quiet")
+    done = _compare(shell, "lir", "random")
+    one, two = (_users(shell, name, (0,), METRICS[0], "pessimistic") for name in ("lir", "random"))
+    difference = (one - two) * np.sign((one - two).sum())
+    lines = done.out.partition("Users who decide")[2].splitlines()
+    strongest = int(np.lexsort([np.arange(30), -difference])[0])
+    assert lines[4].split()[0] == str(strongest)
+    assert lines[4].split()[-1] == f"{(one - two)[strongest]:+.4f}"
+    part = np.cumsum(np.sort(difference)[::-1])
+    half = int(np.argmax(part >= difference.sum() / 2)) + 1
+    assert f"{half} of 30 make up half of the difference" in lines[0]
+
+
+def _edit_record(folder, change):
+    path = folder / "record.json"
+    record = json.loads(path.read_text())
+    change(record)
+    path.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda record: record["dataset"].update(split_hash="other"), "differ in split_hash"),
+        (lambda record: record["dataset"].update(n_items=3), "differ in n_items"),
+        (
+            lambda record: record["protocol"].update(history_masked=True),
+            "different protocols: history_masked: True, False",
+        ),
+    ],
+)
+def test_rows_that_were_measured_on_other_things_are_refused(shell, change, message):
+    shell.run("random", "--quiet")
+    _edit_record(shell.folder_of("lir"), change)
+    done = _compare(shell, "lir", "random")
+    assert done.code == 1
+    assert message in done.err
+
+
+def test_rows_of_other_users_are_refused(shell):
+    from harness.records import ranks_digest
+
+    shell.run("random", "--quiet")
+    folder = shell.folder_of("lir")
+    (path,) = folder.glob("*.npz")
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    arrays["user"] = arrays["user"] + 1
+    digest = ranks_digest(arrays)
+    _edit_record(folder, lambda record: record.update(ranks_sha256=digest))
+    np.savez_compressed(folder / f"ranks-{digest[:12]}.npz", **arrays)
+    done = _compare(shell, "lir", "random")
+    assert done.code == 1
+    assert "1 are only in lir, 1 only in random" in done.err
+
+
+def test_no_resamples_are_refused(shell):
+    shell.run("random", "--quiet")
+    done = shell(
+        "compare", "lir", "random", "--datasets", "tiny", "--out", shell.out, "--resamples", "0"
+    )
+    assert done.code == 2
+    assert "--resamples must be at least 1" in done.err
 
 
 def test_only_seeds_that_both_have(shell):
@@ -62,7 +149,9 @@ def test_seeds_of_two_versions_of_the_code_are_not_averaged(shell, plugin):
 
 def test_a_row_with_itself_has_no_p_value(shell):
     shell.run("random", "--quiet")
-    assert " none" in _compare(shell, "lir", "lir").out
+    out = _compare(shell, "lir", "lir").out
+    assert _line(out, "MRR", "optimistic", 1)[2:5] == ["none"] * 3
+    assert "Users who decide (pessimistic NDCG@10): none, the sums are equal" in out
 
 
 def test_an_unknown_row(shell):
