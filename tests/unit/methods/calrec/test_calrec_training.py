@@ -62,6 +62,7 @@ def test_the_gradient_is_the_same_in_one_pass_or_many(
 ) -> None:
     def gradients(tokens_at_once: int) -> tuple[Any, dict[str, float]]:
         backbone = make_backbone(scale=2)
+        backbone.model.double()  # in float32 the rounding of sums differs between processors
         settings = make_settings(nig_reduction=reduction, tokens_at_once=tokens_at_once)
         found = []
 
@@ -83,8 +84,7 @@ def test_the_gradient_is_the_same_in_one_pass_or_many(
     parts, same = gradients(7)
     assert losses == pytest.approx(same, rel=1e-5)
     for one, other in zip(whole, parts, strict=True):
-        # gradients reach some 0.1 here; how their sums round differs from processor to processor
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
     n_tokens = sum(len(pair.target) for pair in PAIRS)
     assert losses["nig_token_mean"] * n_tokens == pytest.approx(losses["nig_sequence_sum"] * 3)
 
