@@ -95,8 +95,8 @@ class EventTable:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._writer.shutdown()
         try:
+            self._writer.shutdown()
             self._base.close()
         finally:
             self._place.cleanup()

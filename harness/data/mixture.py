@@ -23,7 +23,7 @@ from harness.errors import DataError, UsageError, did_you_mean
 from harness.files import canonical_json, sha256_text
 from harness.histories import Histories
 
-DESCRIPTION = ("data set", "rule", "users", "events", "probability, %")
+DESCRIPTION = ("data set", "rule", "users", "too short", "events", "probability, %")
 """The columns of `describe`."""
 
 _EVALUATED = HELD_OUT["leave-one-out"]
@@ -180,13 +180,15 @@ def prepare_mixture(card: MixtureCard, prepare: Callable[[str], PreparedData]) -
 def describe(mixture: Mixture) -> list[list[str]]:
     """Return a row per part under the heads of `DESCRIPTION`.
 
-    Users are those who can be drawn, events those that may be trained on.
+    Users are those who can be drawn, without those whose part is too short for a history and a
+    target; events are those that may be trained on.
     """
     return [
         [
             part.data.card.name,
             part.rule + (", selects" if part.selection_targets is not None else ""),
             f"{len(part.training):,}",
+            f"{part.users_too_short:,}",
             f"{len(part.training.items):,}",
             f"{100 * part.probability:.2f}",
         ]

@@ -795,8 +795,8 @@ def test_a_mixture_is_prepared_from_its_parts(data, mixture):
     assert (done.code, done.err) == (0, "")
     rows = [re.split(r" {2,}", line.strip()) for line in done.out.splitlines()]
     assert rows[0] == ["both"]
-    assert ["tiny", "leave-one-out", "30", "120", "33.33"] in rows
-    assert ["other", "all-but-last, selects", "120", "600", "66.67"] in rows
+    assert ["tiny", "leave-one-out", "30", "0", "120", "33.33"] in rows
+    assert ["other", "all-but-last, selects", "120", "0", "600", "66.67"] in rows
     assert re.search(r"^content hash  [0-9a-f]{64}$", done.out, re.M)
     assert data("prepare", mixture).out == done.out
 

@@ -134,7 +134,7 @@ def _ahead(blocks: Iterator[Block]) -> Iterator[Block]:
                 if not put(block):
                     return
             put(None)
-        except BaseException as error:
+        except BaseException as error:  # raised again by whoever reads the blocks
             put(error)
 
     thread = threading.Thread(target=run, name="reading ahead", daemon=True)

@@ -545,7 +545,10 @@ def test_the_table_of_a_mixture(prepared: Prepared, mixed: Mixed) -> None:
     films = prepared("films", ["edcb"] * 300 + ["abc"])
     rows = describe(mixed((books, "whole"), (films, "all-but-last", True), exponent=0))
     assert rows == [
-        ["books", "whole", "1,200", "6,000", "50.00"],
-        ["films", "all-but-last, selects", "301", "902", "50.00"],
+        ["books", "whole", "1,200", "0", "6,000", "50.00"],
+        ["films", "all-but-last, selects", "301", "0", "902", "50.00"],
     ]
     assert {len(row) for row in rows} == {len(DESCRIPTION)}
+    # of abc, items 1 to n-2 are a alone: no history and target
+    (row,) = describe(mixed((films, "leave-one-out")))
+    assert row[2:4] == ["300", "1"]
