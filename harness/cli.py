@@ -12,11 +12,21 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from harness.commands import compare, data, doctor, leaderboard, listing, reproduce, run, slices
+from harness.commands import (
+    compare,
+    data,
+    doctor,
+    leaderboard,
+    listing,
+    report,
+    reproduce,
+    run,
+    slices,
+)
 from harness.errors import HarnessError, UsageError
 from harness.files import explain_os_error
 
-COMMANDS = (run, leaderboard, compare, slices, reproduce, listing, data, doctor)
+COMMANDS = (run, leaderboard, compare, slices, report, reproduce, listing, data, doctor)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,7 +1,6 @@
-"""From records to a leaderboard: rows, best values, marks, markdown.
+"""Arranges records: which of them form the rows of a data set, in which order, judged by what.
 
-The table follows the paper's table 2: each cell holds the optimistic and the pessimistic value,
-the best optimistic one bold, the best pessimistic one underlined.
+What a board says of the rows is computed in ``harness.board``.
 """
 
 from __future__ import annotations
@@ -11,16 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tabulate import tabulate
-
 from harness.errors import DataError
-from harness.metrics import METRICS, SELECTION_METRIC
+from harness.metrics import SELECTION_METRIC
 from harness.protocol import GATE
 from harness.records import RECORD_FILE, Record, read_record
-
-NOT_LEARNT = "†"
-UNCOMMITTED = "Made with uncommitted code."
-DIGITS = 4
 
 Stored = tuple[Path, Record]
 """A record and the folder that holds it."""
@@ -68,11 +61,6 @@ class Board:
 
     dataset: str
     rows: tuple[Row, ...]
-
-    def best(self, metric: str, bound: str) -> float | None:
-        """Return the best printed value of a column, None on an empty board."""
-        values = [round(row.value(metric, bound), DIGITS) for row in self.rows if not row.failure]
-        return max(values, default=None)
 
     @property
     def not_judged(self) -> str | None:
@@ -171,125 +159,3 @@ def _check_comparable(records: Sequence[Record]) -> None:
     protocols = {str(sorted(record.protocol.items())) for record in records}
     if len(protocols) > 1:
         raise DataError(f"records of {records[0].dataset['name']} follow different protocols")
-
-
-# ---- cells of the table --------------------------------------------------------------------------
-
-
-def _metric_cell(board_: Board, row: Row, metric: str, markup: bool) -> str:
-    texts = []
-    for bound, left, right in (("optimistic", "**", "**"), ("pessimistic", "<u>", "</u>")):
-        value = round(row.value(metric, bound), DIGITS)
-        text = f"{value:.{DIGITS}f}"
-        is_best = markup and value == board_.best(metric, bound) and value > 0
-        texts.append(f"{left}{text}{right}" if is_best else text)
-    return "/".join(texts)
-
-
-def _cells(board_: Board, row: Row, markup: bool) -> list[str]:
-    mark = f" {NOT_LEARNT}" if board_.not_shown_to_learn(row) else ""
-    head = [f"{row.label}{mark}", " + ".join(row.first.method["inputs"]) or "none"]
-    seeds = ",".join(str(record.seed) for record in row.records)
-    if row.failure:
-        status = row.failure.split(" ")[0]
-        return [*head, seeds, *[status] * len(METRICS), "", "", "", ""]
-    return [
-        *head,
-        seeds,
-        *(_metric_cell(board_, row, metric.name, markup) for metric in METRICS),
-        f"{100 * row.tie_rate:.1f} %",
-        _seconds(row.cost("fit_s")),
-        _seconds(row.cost("score_s")),
-        _count(row.cost("parameters")),
-    ]
-
-
-def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
-
-
-def _count(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}"
-
-
-HEADERS = [
-    "method", "inputs", "seeds", *(metric.name for metric in METRICS),
-    "tied", "fit s", "score s", "parameters",
-]  # fmt: skip
-
-
-def terminal(board_: Board) -> str:
-    """Return the board as plain text."""
-    rows = [_cells(board_, row, markup=False) for row in board_.rows]
-    table = tabulate(rows, HEADERS, tablefmt="simple", disable_numparse=True)
-    return f"{_title(board_)}\n\n{table}\n\n" + "\n".join(_legend(board_)) + "\n"
-
-
-def markdown(board_: Board) -> str:
-    """Return the board as a markdown page; every number on it is a function of the records."""
-    if not board_.rows:
-        return f"# {_title(board_)}\n"
-    rows = [_cells(board_, row, markup=True) for row in board_.rows]
-    table = tabulate(rows, HEADERS, tablefmt="github", disable_numparse=True)
-    notes = [f"- `{row.label}`: {note}" for row in board_.rows if (note := _note(row))]
-    parts = [
-        f"# {_title(board_)}",
-        _facts(board_),
-        table,
-        "\n".join(f"- {line}" for line in _legend(board_)),
-        "## What each row is",
-        "\n".join(notes),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _title(board_: Board) -> str:
-    return f"Leaderboard: {board_.rows[0].first.dataset['title']}" if board_.rows else "Empty board"
-
-
-def _facts(board_: Board) -> str:
-    record = board_.rows[0].first
-    data, rules = record.dataset, record.protocol
-    masked = "masked" if rules["history_masked"] else "not masked"
-    return (
-        f"{data['n_users']:,} users, {data['n_items']:,} items, {data['n_events']:,} events. "
-        f"Split {rules['split']}, dedup {rules['dedup']}, at least {rules['min_user_events']} "
-        f"events a user; {rules['candidates']} are candidates, the history is {masked}; models "
-        f"are selected by {rules['selection']}.\n\n"
-        f"Split hash `{data['split_hash']}`. Data: {data['citation']} Licence: {data['licence']}"
-    )
-
-
-def _legend(board_: Board) -> list[str]:
-    lines = [
-        "Each metric cell is optimistic/pessimistic: a tied target counts as first/last of its "
-        "tie. In markdown the best optimistic value is bold, the best pessimistic underlined.",
-        "Tied: share of users whose target shares its score with another item.",
-    ]
-    if board_.not_judged:
-        lines.append(board_.not_judged)
-    if any(board_.not_shown_to_learn(row) for row in board_.rows):
-        lines.append(
-            f"{NOT_LEARNT} not above both {' and '.join(GATE)} in pessimistic "
-            f"{SELECTION_METRIC.name}: this run has not shown that it learnt."
-        )
-    lines += [f"{row.label}: {row.failure}" for row in board_.rows if row.failure]
-    return lines
-
-
-def _note(row: Row) -> str:
-    """Return what sets a row apart: settings not at their default, and the method's own note."""
-    method = row.first.method
-    given = [
-        f"{name}={method['settings'][name]} ({origin})"
-        for name, origin in sorted(method["origins"].items())
-        if origin != "default"
-    ]
-    parts = [method["title"] + ".", method["paper"] + "."]
-    if row.first.report.get("note"):
-        parts.append(str(row.first.report["note"]).rstrip(".") + ".")
-    if any(record.is_dirty for record in row.records):
-        parts.append(UNCOMMITTED)
-    if given:
-        parts.append("Settings: " + ", ".join(given) + ".")
-    return " ".join(parts)

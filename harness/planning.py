@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from harness import environment, registry
 from harness.data.card import DatasetCard
@@ -269,7 +269,28 @@ def _plan(obstacle: str | None, folder: Path, finished: Record | None, fresh: bo
     return "run: no record yet"
 
 
-def foreseen(cell: Cell) -> str:
+class PlannedCell(Protocol):
+    """What boards and ``--dry-run`` need to know of a planned cell; see `Cell`."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - as in `Cell`, and so are all below
+    @property
+    def label(self) -> str: ...  # noqa: D102
+    @property
+    def seed(self) -> int: ...  # noqa: D102
+    @property
+    def data(self) -> PreparedData: ...  # noqa: D102
+    @property
+    def row_id(self) -> str: ...  # noqa: D102
+    @property
+    def run_id(self) -> str: ...  # noqa: D102
+    @property
+    def folder(self) -> Path: ...  # noqa: D102
+    @property
+    def plan(self) -> str: ...  # noqa: D102
+
+
+def foreseen(cell: PlannedCell) -> str:
     """Return a cell's plan, or that another process is running it just now (for ``--dry-run``).
 
     A real run asks by taking the lock itself: asking before could be in another run's way.

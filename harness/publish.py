@@ -5,18 +5,29 @@ from __future__ import annotations
 import dataclasses
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.check import check_board, check_record
+from harness.board.computing import board_table
+from harness.board.definition import definitions_in
+from harness.checking import check_board, check_record
 from harness.errors import DataError, HarnessError
 from harness.files import sha256_text, write_text
-from harness.leaderboard import Stored, board, finished_rows, markdown, newest, read_records
-from harness.portable import portable
-from harness.records import FIT_LOG_FILE, Record, verified_ranks, write_record
-
-RECORDS = "records"
+from harness.leaderboard import Stored, board, finished_rows, newest, read_records
+from harness.portable import portable, record_digest
+from harness.records import (
+    FIT_LOG_FILE,
+    RECORD_FILE,
+    Record,
+    read_record,
+    verified_fit_log,
+    verified_ranks,
+    write_record,
+)
+from harness.site import RECORDS, boards, check_pages, published_records, write_pages
+from harness.split_facts import SPLIT_FILE
+from harness.split_keeping import publish_split_facts
 
 
 @dataclass(frozen=True)
@@ -29,19 +40,20 @@ class Promotion:
 
 
 def publish(
-    run_folder: Path, datasets: list[str] | None, root: Path, allow_dirty: bool
+    run_folder: Path, datasets: list[str] | None, root: Path, allow_dirty: bool, cache: Path
 ) -> list[Path]:
     """Copy verified records (record, ranks, fit log) and rewrite the pages they belong to.
 
     Published is what the arranged board shows: of a row, the seeds that share code and settings.
     Rows that are published already and not part of the run folder stay; of a row that is replaced
-    nothing stays. All boards are verified and arranged before the first file is written.
+    nothing stays. All boards are verified and computed before the first file is written.
 
     Args:
         run_folder: where ``run`` put its records.
         datasets: which data sets, None for all that the folder holds.
         root: usually ``leaderboards/``.
         allow_dirty: accept records made with uncommitted code.
+        cache: where prepared data sets are kept: slices and the sample of users come from them.
 
     Returns:
         The pages written, all of which pass their check.
@@ -51,19 +63,80 @@ def publish(
             baselines, a row that would replace a newer one or another model's.
         DataError: a record or its ranks do not verify, or do not fit the published ones.
     """
-    plans = {
-        name: _plan(name, found, root, allow_dirty)
-        for name, found in _found(run_folder, datasets).items()
-    }
+    return _promote(_found(run_folder, datasets), root, allow_dirty, cache)
+
+
+def add(places: Iterable[Path], root: Path, allow_dirty: bool, cache: Path) -> list[Path]:
+    """Publish single records, made anywhere, such as on another machine.
+
+    Verified are ranks, fit log and metrics, and that each belongs on the board: split, catalogue,
+    protocol, users. That training went as the record says is taken on trust.
+
+    Args:
+        places: folders of records, or their ``record.json``; from a run folder or published.
+        root: see `publish`.
+        allow_dirty: see `publish`.
+        cache: see `publish`.
+
+    Raises:
+        HarnessError, DataError: see `publish`; or one is no finished record.
+    """
+    found: dict[str, list[Stored]] = {}
+    for place in places:
+        folder = place.parent if place.name == RECORD_FILE else place
+        record = read_record(folder / RECORD_FILE)
+        if record.status != "ok":
+            raise HarnessError(f"{folder}: the record is {record.status}: {record.reason}")
+        found.setdefault(str(record.dataset["name"]), []).append((folder, record))
+    return _promote(found, root, allow_dirty, cache)
+
+
+def render(root: Path, cache: Path) -> list[Path]:
+    """Write all pages again from what is published, such as after an edit of a board file.
+
+    Args:
+        root: see `publish`.
+        cache: see `publish`.
+
+    Raises:
+        DataError: see `harness.site.boards`.
+    """
+    for name, found in published_records(root).items():
+        if found:
+            split = str(found[0][1].dataset["split_hash"])
+            publish_split_facts(root / RECORDS / name, name, split, (), cache)
+    return write_pages(root, boards(root))
+
+
+def _promote(
+    found: Mapping[str, list[Stored]], root: Path, allow_dirty: bool, cache: Path
+) -> list[Path]:
+    plans = {name: _plan(name, stored, root, allow_dirty) for name, stored in found.items()}
+    _rehearse(plans, root)
     for name, (promotions, kept) in plans.items():
         _write(promotions, kept, root / RECORDS / name)
-    pages = [write_page(root, name) for name in plans]
-    for name in plans:
+        beside = dict.fromkeys(_split_file(one.folder, name) for one in promotions)
+        split = _split_hash(promotions, kept)
+        publish_split_facts(root / RECORDS / name, name, split, beside, cache)
+    changed = {name: board for name, board in boards(root).items() if set(board.found) & set(plans)}
+    written = write_pages(root, changed)
+    for name in changed:
         if faults := check(root, name):
             raise DataError(
-                f"the board of {name} does not pass its check after publishing: {faults[0]}"
+                f"the board {name} does not pass its check after publishing: {faults[0]}"
             )
-    return pages
+    return written
+
+
+def _rehearse(plans: Mapping[str, tuple[list[Promotion], set[Path]]], root: Path) -> None:
+    """Compute every board as it will be, so that what is wrong with one shows beforehand."""
+    published = published_records(root)
+    for name, (promotions, kept) in plans.items():
+        staying = [(folder, record) for folder, record in published.get(name, []) if folder in kept]
+        published[name] = [*staying, *((one.folder, one.record) for one in promotions)]
+    for definition in definitions_in(root, published).values():
+        if set(definition.datasets) & set(plans):
+            board_table(definition, [one for part in published.values() for one in part])
 
 
 def _found(run_folder: Path, datasets: list[str] | None) -> dict[str, list[Stored]]:
@@ -87,7 +160,7 @@ def _plan(
     promotions = []
     for folder, record in (cell for row in finished_rows(name, found).values() for cell in row):
         _check_publishable(folder, record, allow_dirty)
-        promotions.append(Promotion(folder, *portable(folder, record)))
+        promotions.append(_promotion(folder, record))
     _check_distinct(promotions)
     published = read_records(root / RECORDS / name, damaged="refused")
     _check_replaced(promotions, [record for _, record in published])
@@ -101,6 +174,29 @@ def _plan(
     shown = {id(record) for row in arranged.rows for record in row.records}
     kept = {folder for folder, record in published if id(record) in shown}
     return [one for one in promotions if id(one.record) in shown], kept
+
+
+def _promotion(folder: Path, record: Record) -> Promotion:
+    """Return a record as it will be published; one that was published elsewhere stays as it is."""
+    if record.record_sha256 is None:
+        return Promotion(folder, *portable(folder, record))
+    if record.record_sha256 != record_digest(record):
+        raise DataError(
+            f"{folder}: a part of the record was changed: it does not have the sha256 it states"
+        )
+    return Promotion(folder, record, verified_fit_log(folder, record))
+
+
+def _split_file(folder: Path, dataset: str) -> Path:
+    """Return where ``run``, or a publication elsewhere, has left the facts of a record's split."""
+    part = next((parent for parent in folder.parents if parent.name == dataset), folder)
+    return part / SPLIT_FILE
+
+
+def _split_hash(promotions: Iterable[Promotion], kept: Iterable[Path]) -> str:
+    """Return the split that all records of a planned board share."""
+    records = [one.record for one in promotions] + [read_record(f / RECORD_FILE) for f in kept]
+    return str(records[0].dataset["split_hash"])
 
 
 def _check_publishable(folder: Path, record: Record, allow_dirty: bool) -> None:
@@ -187,42 +283,10 @@ def _slug(label: str) -> str:
     return plain if plain == label else f"{plain}-{sha256_text(label)[:8]}"
 
 
-def write_page(root: Path, name: str) -> Path:
-    """Write one board's markdown page from its published records.
-
-    Raises:
-        DataError: a published record cannot be read.
-    """
-    page = root / f"{name}.md"
-    write_text(page, _page(root, name))
-    return page
-
-
-def _page(root: Path, name: str) -> str:
-    published = read_records(root / RECORDS / name, damaged="refused")
-    return markdown(board(name, newest(record for _, record in published)))
-
-
 def check(root: Path, name: str) -> list[str]:
     """Return what is wrong with a published board, one line each.
 
-    Every number is recomputed from the ranks by `harness.check`; then the whole page, text
+    Every number is recomputed from the ranks by `harness.checking`; then each of its files, text
     included, must be what its records give.
     """
-    page = root / f"{name}.md"
-    faults = check_board(page, root / RECORDS / name)
-    if faults:
-        return faults
-    try:
-        expected = _page(root, name)
-    except DataError as error:
-        return [str(error)]
-    found = page.read_text(encoding="utf-8")
-    if found == expected:
-        return []
-    for number, (line, wanted) in enumerate(
-        zip(found.splitlines(), expected.splitlines(), strict=False), start=1
-    ):
-        if line != wanted:
-            return [f"{page}, line {number}: {line!r} is not what the records give: {wanted!r}"]
-    return [f"{page}: lines are missing from the end, or were added"]
+    return check_board(root, name) or check_pages(root, name)

@@ -26,6 +26,8 @@ from harness.ranking import TargetRanks
 FORMAT = 1
 RECORD_FILE = "record.json"
 FIT_LOG_FILE = "fit.jsonl"
+EXTERNAL = "external"
+"""The method's name, and the source of the code, of ranks that other code made."""
 
 Status = Literal["ok", "failed", "skipped"]
 
@@ -89,7 +91,12 @@ class Record:
 
     @property
     def is_dirty(self) -> bool:
-        """Whether the code is not known to be that of a commit, so nobody else can have it."""
+        """Whether the harness's code is not known to be that of a commit, so nobody can have it.
+
+        Ranks that other code made are told by their file's digest, and by no commit of ours.
+        """
+        if self.code["source"] == EXTERNAL:
+            return False
         return self.code["dirty"] is not False or not self.code["commit"]
 
 

@@ -62,7 +62,7 @@ def _run_cell(cell: Cell, progress: Progress) -> Outcome:
                 return Outcome("failed", "another process is running this cell")
             return _run_locked(cell, progress)
     except OSError as error:
-        return Outcome("failed", f"its record cannot be written: {_explain(error)}")
+        return Outcome("failed", f"its record cannot be written: {explain(error)}")
 
 
 def _run_locked(cell: Cell, progress: Progress) -> Outcome:
@@ -109,7 +109,7 @@ def _empty_folder(folder: Path) -> Path:
 
 def _note_failure(cell: Cell, error: BaseException) -> str:
     """Leave record and traceback of a failed cell; return the reason for the terminal."""
-    reason = _explain(error)
+    reason = explain(error)
     if cell.finished is None:  # after a failed --fresh the former record still stands
         write_record(cell.folder, _record(cell, "failed", reason=reason), None)
     write_text(cell.folder / TRACEBACK_FILE, "".join(traceback.format_exception(error)))
@@ -119,7 +119,7 @@ def _note_failure(cell: Cell, error: BaseException) -> str:
     return told
 
 
-def _explain(error: BaseException) -> str:
+def explain(error: BaseException) -> str:
     """Return one line on what went wrong."""
     if isinstance(error, MemoryError):
         return "out of memory; use smaller batches or a smaller model"
@@ -156,7 +156,7 @@ def _record(
         status=status,
         reason=reason,
         method=_method_facts(cell),
-        dataset=_dataset_facts(cell.data),
+        dataset=dataset_facts(cell.data),
         protocol=protocol_of(dataclasses.asdict(cell.data.card.protocol)),
         seed=cell.seed,
         metrics={} if ranks is None else summary(ranks.optimistic, ranks.pessimistic),
@@ -189,7 +189,8 @@ def _method_facts(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _dataset_facts(data: PreparedData) -> dict[str, Any]:
+def dataset_facts(data: PreparedData) -> dict[str, Any]:
+    """Return what a record keeps of the data set."""
     return {
         "name": data.card.name,
         "title": data.card.title,

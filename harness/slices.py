@@ -17,6 +17,7 @@ from harness.data.prepared import PreparedData
 from harness.data.text import MISSING, item_text
 from harness.metrics import mean
 from harness.splits import Split, leave_one_out
+from harness.stats import mean_test
 
 MIDDLING_FROM = 5
 """Events of the target in training from which it is no longer rare."""
@@ -195,48 +196,44 @@ def slice_table(
     """Return size, mean and interval of the mean (Student's t) of each slice, in their order.
 
     Args:
-        values: float64 [n_users], a metric's value of every test user.
+        values: float64 [n_users], a metric's value of every test user, or [n_seeds, n_users]: the
+            interval then holds the variance of users and of seeds (`harness.stats.mean_test`).
         slices: of the same users.
         confidence: coverage of each interval, one by one: not corrected for their number.
 
     Raises:
         ValueError: the values are not one for each user of the slices.
     """
+    layout = values[None, :] if values.ndim == 1 else values
     for slice_ in slices:
-        if values.ndim != 1 or slice_.members.shape != values.shape:
+        if layout.ndim != 2 or slice_.members.shape != layout.shape[1:]:
             raise ValueError(
                 f"slice {slice_.name!r} has users {slice_.members.shape}, the values {values.shape}"
             )
-    return tuple(_row(slice_.name, values, slice_.members, confidence) for slice_ in slices)
+    return tuple(_row(slice_.name, layout, slice_.members, confidence) for slice_ in slices)
 
 
 def _row(
-    name: str, values: NDArray[np.float64], members: Members, confidence: float
+    name: str, layout: NDArray[np.float64], members: Members, confidence: float
 ) -> SliceRow:  # fmt: skip
-    inside = values[members]
-    n = len(inside)
-    share = n / len(values) if len(values) else 0.0
+    inside = layout[:, members]
+    n = inside.shape[1]
+    share = n / layout.shape[1] if layout.shape[1] else 0.0
     if n == 0:
         return SliceRow(name, n, share, None, None, None, "no users")
-    centre = mean(inside)
+    centre = mean(inside.ravel())
     reason = _why_no_interval(inside)
     if reason is not None:
         return SliceRow(name, n, share, centre, None, None, reason)
-    reach = _reach(inside, confidence)
-    return SliceRow(name, n, share, centre, centre - reach, centre + reach, None)
+    test = mean_test(inside, confidence=confidence)
+    if test.reason is not None:
+        return SliceRow(name, n, share, centre, None, None, test.reason)
+    return SliceRow(name, n, share, centre, test.low, test.high, None)
 
 
 def _why_no_interval(inside: NDArray[np.float64]) -> str | None:
-    if len(inside) < 2:
+    if inside.shape[1] < 2:
         return "one user only"
     if np.ptp(inside) == 0.0:
         return "all values are equal"
     return None
-
-
-def _reach(inside: NDArray[np.float64], confidence: float) -> float:
-    """Return half the width of the interval of the mean."""
-    from scipy import stats
-
-    quantile = stats.t.ppf((1 + confidence) / 2, len(inside) - 1)
-    return float(quantile * inside.std(ddof=1) / np.sqrt(len(inside)))

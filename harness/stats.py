@@ -5,14 +5,17 @@ The place of the public names; ``harness.statistics`` holds what they are made o
 
 from harness.statistics.across import AcrossDatasets, Alternative, across_datasets
 from harness.statistics.families import Correction, adjusted
+from harness.statistics.means import MeanTest, mean_test
 from harness.statistics.paired import PairedTests, paired_tests
 
 __all__ = [
     "AcrossDatasets",
     "Alternative",
     "Correction",
+    "MeanTest",
     "PairedTests",
     "across_datasets",
     "adjusted",
+    "mean_test",
     "paired_tests",
 ]

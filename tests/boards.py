@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness.files import sha256_text
+from harness.leaderboard import Stored
 from harness.metrics import summary, tie_rate
 from harness.protocol import protocol_of, run_id
 from harness.ranking import TargetRanks
-from harness.records import Record, rank_arrays, ranks_digest
+from harness.records import Record, rank_arrays, ranks_digest, write_record
 
 RULES = {"split": "leave-one-out", "dedup": "none", "min_user_events": 3, "user_sample": None}
 
@@ -21,7 +23,7 @@ def made_record(
     pessimistic: Sequence[int] | None = None, *, finished_at: str = "2026-01-01T00:00:00",
     status: str = "ok", n_items: int = 100, split_hash: str = "5" * 64, source: str = "code",
     cost: dict[str, Any] | None = None, settings: dict[str, Any] | None = None,
-    row: str | None = None, **more: Any,
+    row: str | None = None, dataset: str = "tiny", **more: Any,
 ) -> tuple[Record, dict[str, Any]]:  # fmt: skip
     """Return a record with these ranks, and the arrays of its ranks file."""
     low = np.array(optimistic, np.int32)
@@ -30,7 +32,7 @@ def made_record(
     arrays = rank_arrays(users, TargetRanks(low, high, np.zeros((len(low), 10), np.int32)))
     ok = status == "ok"
     device = (cost or {}).get("device")
-    row = row or sha256_text(repr((label, source, settings, device, split_hash)))
+    row = row or sha256_text(repr((label, source, settings, device, split_hash, dataset)))
     record = Record(
         run_id=run_id(row, seed),
         row_id=row,
@@ -42,7 +44,7 @@ def made_record(
             "settings": settings or {}, "origins": dict.fromkeys(settings or {}, "--set"),
         },
         dataset={
-            "name": "tiny", "title": "Tiny", "licence": "free", "citation": "Nobody.",
+            "name": dataset, "title": dataset.title(), "licence": "free", "citation": "Nobody.",
             "split_hash": split_hash, "n_users": len(low), "n_items": n_items, "n_events": 1234,
         },
         protocol=protocol_of(RULES),
@@ -57,3 +59,13 @@ def made_record(
         **more,
     )  # fmt: skip
     return record, arrays
+
+
+def stored(folder: Path, made: Iterable[tuple[Record, dict[str, Any]]]) -> list[Stored]:
+    """Write records with their ranks into a folder each; return them with these folders."""
+    found = []
+    for number, (record, arrays) in enumerate(made):
+        place = folder / f"record-{number:03d}"
+        write_record(place, record, arrays if record.status == "ok" else None)
+        found.append((place, record))
+    return found

@@ -7,6 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from harness.commands.board_runs import Runs, asked_runs
 from harness.commands.options import (
     DEFAULT_DATASET,
     add_data_options,
@@ -15,12 +16,14 @@ from harness.commands.options import (
     chosen_card,
     default_cache,
     names,
-    seeds,
 )
 from harness.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from harness.planning import Cell
+    from harness.data.prepared import PreparedData
+    from harness.external.cells import ExternalCell
+    from harness.external.submission import Submission
+    from harness.planning import Cell, PlannedCell
 
 
 THREADS_HELP = (
@@ -33,12 +36,16 @@ def add_parser(parsers: Any) -> None:
     """Declare the command."""
     parser = parsers.add_parser("run", help="run methods and print the leaderboard")
     parser.add_argument(
-        "--methods", required=True, metavar="NAMES",
+        "--methods", default="", metavar="NAMES",
         help="comma-separated NAME or NAME:PRESET; popularity, random and lir join by themselves",
     )  # fmt: skip
     parser.add_argument(
         "--datasets", default=DEFAULT_DATASET, metavar="NAMES",
         help=f"comma-separated names or paths of .toml cards (default: {DEFAULT_DATASET})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--board", metavar="NAME",
+        help="run what leaderboards/NAME.toml (or a path) declares: its data sets, methods, seeds",
     )  # fmt: skip
     parser.add_argument("--seeds", default="0", help="comma-separated (default: 0)")
     parser.add_argument(
@@ -49,27 +56,45 @@ def add_parser(parsers: Any) -> None:
     parser.add_argument("--threads", type=int, help=THREADS_HELP)
     parser.add_argument("--fresh", action="store_true", help="run finished cells again")
     parser.add_argument("--dry-run", action="store_true", help="list the cells, run nothing")
+    _add_external_options(parser)
     add_variant_options(parser)
     add_out_option(parser)
     add_data_options(parser)
     parser.set_defaults(execute=execute)
 
 
+def _add_external_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--external", action="append", default=[], metavar="NAME=FILE",
+        help="a row made elsewhere: scores, ranked lists or ranks (.parquet, .csv, .tsv, .trec, "
+        ".run, .npz); NAME@SEED=FILE for several seeds; may be repeated; needs no --methods",
+    )  # fmt: skip
+    parser.add_argument(
+        "--external-split", metavar="HASH", help="the split of files that do not name it themselves"
+    )
+
+
 def execute(options: argparse.Namespace) -> int:
     """Plan, run and print; 0 only if every cell is finished."""
     _limit_threads(options.threads)
-    from harness.planning import choose_methods, foreseen
+    from harness.external.submission import parse_submission
+    from harness.planning import foreseen
 
-    choices = choose_methods(names(options.methods), options.assignments)
-    if not names(options.methods):
-        raise UsageError("--methods names no method")
-    seed_list = seeds(options.seeds)
+    runs = asked_runs(options)
+    submissions = [parse_submission(text) for text in options.external]
+    if not (options.board or names(options.methods) or submissions):
+        raise UsageError("--methods names no method, and neither --board nor --external is given")
+    if options.external_split is not None and not submissions:
+        raise UsageError("--external-split goes with --external")
     device = _device(options.device)
-    cells, absent = _planned(options, choices, seed_list, device)
+    prepared, absent = _prepared(options)
+    external = _external(options, submissions, prepared, absent)
+    cells = _planned(options, runs, prepared, device)
     if options.dry_run:
-        for cell in cells:
+        listed: list[PlannedCell] = [*external, *cells]
+        for cell in listed:
             print(f"{cell.name}: {foreseen(cell)}")
-    status = 0 if options.dry_run else _run(options, cells)
+    status = 0 if options.dry_run else _run(options, cells, external)
     for reason in absent:
         print(f"error: {reason}", file=sys.stderr)
     return 1 if absent else status
@@ -99,12 +124,9 @@ def _device(chosen: str) -> str:
     return default_device() if chosen == "auto" else chosen
 
 
-def _planned(
-    options: argparse.Namespace, choices: list[Any], seed_list: list[int], device: str
-) -> tuple[list[Cell], list[str]]:
-    """Return the cells of every data set that can be prepared, and why others cannot."""
+def _prepared(options: argparse.Namespace) -> tuple[list[PreparedData], list[str]]:
+    """Return every data set that can be prepared, and why others cannot."""
     from harness.data.prepare import prepare
-    from harness.planning import plan_cells
     from harness.progress import Progress
 
     progress = Progress(shown=not options.quiet)
@@ -114,31 +136,77 @@ def _planned(
     if len({card.name for card in cards}) < len(cards):
         raise UsageError("two of the --datasets have the same name; give one of the cards another")
     cache = options.cache or default_cache()
-    cells: list[Cell] = []
+    prepared: list[PreparedData] = []
     absent: list[str] = []
     for card in cards:
         try:
-            data = prepare(card, cache, progress)
+            prepared.append(prepare(card, cache, progress))
         except DataError as error:  # the other data sets can still be run
             absent.append(str(error))
-            continue
-        cells += plan_cells(choices, data, seed_list, device, options.out, options.fresh)
-    return cells, absent
+    return prepared, absent
 
 
-def _run(options: argparse.Namespace, cells: list[Cell]) -> int:
-    from harness.boards import run_board, write_run_board
+def _planned(
+    options: argparse.Namespace, runs: Runs, prepared: list[PreparedData], device: str
+) -> list[Cell]:  # fmt: skip
+    """Return the cells of every data set, each once: the baselines join every one of the runs."""
+    from harness.planning import plan_cells
+
+    planned = [
+        cell
+        for data in prepared
+        for choices, seed_list in runs
+        for cell in plan_cells(choices, data, seed_list, device, options.out, options.fresh)
+    ]
+    return list({cell.name: cell for cell in planned}.values())
+
+
+def _external(
+    options: argparse.Namespace, submissions: list[Submission], prepared: list[PreparedData],
+    absent: list[str],
+) -> list[ExternalCell]:  # fmt: skip
+    """Return the cells of submissions, which boards take like any other.
+
+    A file of no split that is there ends the run before anything is trained, unless the data set
+    it is for may be one of those absent.
+    """
+    from harness.external.cells import plan_submissions
+
+    try:
+        return list(
+            plan_submissions(
+                submissions, options.external_split, prepared, options.out, options.fresh
+            )
+        )
+    except DataError as error:
+        if not absent:
+            raise
+        absent.append(str(error))
+        return []
+
+
+def _run(options: argparse.Namespace, cells: list[Cell], external: list[ExternalCell]) -> int:
+    from harness.board.run_folder import run_board, write_run_board
+    from harness.board.terminal import terminal
+    from harness.external.recording import record_submissions
     from harness.files import explain_os_error
-    from harness.leaderboard import terminal
     from harness.progress import Progress
     from harness.runner import Outcome, run_cells
+    from harness.split_keeping import keep_beside_runs
 
-    outcomes = dict(run_cells(cells, Progress(shown=not options.quiet)))
-    for name in dict.fromkeys(cell.data.card.name for cell in cells):
-        board = run_board(options.out, [cell for cell in cells if cell.data.card.name == name])
+    progress = Progress(shown=not options.quiet)
+    # submissions first: they take seconds, and what is wrong with a file shows at once
+    outcomes = record_submissions(external, progress) | run_cells(cells, progress)
+    planned: list[PlannedCell] = [*cells, *external]
+    for name, data in {cell.data.card.name: cell.data for cell in planned}.items():
+        board = run_board(options.out, [cell for cell in planned if cell.data.card.name == name])
+        if board is None:
+            print(f"{name}: no record, so no board\n")
+            continue
         print(terminal(board))
         try:
-            print(f"markdown: {write_run_board(options.out, board)}\n")
+            keep_beside_runs(options.out, data)
+            print(f"markdown: {write_run_board(options.out, name, board)}\n")
         except OSError as error:
             reason = f"not written: {explain_os_error(error)}"
             outcomes[f"{name}: the markdown page"] = Outcome("failed", reason)

@@ -101,10 +101,10 @@ def _report(card: DatasetCard, options: argparse.Namespace, metric: Metric, boun
     slices = slices_of(data)
     parts = []
     for label, cells in rows.items():
-        values = _user_means(label, cells, metric, bound, len(data.user_ids))
+        values = _values(label, cells, metric, bound, len(data.user_ids))
         seeds = ", ".join(map(str, sorted(cells)))
         parts.append(
-            f"{card.name}, {label}: {len(values)} users, each the mean over seeds {seeds}\n\n"
+            f"{card.name}, {label}: {values.shape[1]} users, each the mean over seeds {seeds}\n\n"
             f"{_table(slice_table(values, slices), f'{metric.name}, {bound}')}\n"
         )
     return "\n".join([*parts, _legend(slices)])
@@ -129,10 +129,10 @@ def _check_same_split(label: str, cells: Cells, data: PreparedData) -> None:
             )
 
 
-def _user_means(
+def _values(
     label: str, cells: Cells, metric: Metric, bound: Bound, n_users: int
 ) -> NDArray[np.float64]:
-    """Return float64 [n_users]: each user's value, the mean over seeds, in the users' order.
+    """Return float64 [n_seeds, n_users]: each user's value, in the users' order.
 
     Raises:
         DataError: ranks that are missing, damaged, or not of the data set's users.
@@ -147,7 +147,7 @@ def _user_means(
             f"{label}: the users of its ranks are not the {n_users} of the data set; run its cells "
             "again"
         )
-    return np.asarray(ranks.values(metric, bound).mean(axis=0))
+    return ranks.values(metric, bound)
 
 
 def _table(rows: Sequence[SliceRow], value: str) -> str:
@@ -165,5 +165,7 @@ def _line(row: SliceRow) -> tuple[str, ...]:
 
 
 def _legend(slices: Sequence[Slice]) -> str:
-    note = "95 % intervals: Student's t over users, not corrected for the number of slices"
+    note = (
+        "95 % intervals: Student's t over users and seeds, not corrected for the number of slices"
+    )
     return "\n".join([note, *(f"- {slice_.name}: {slice_.what}" for slice_ in slices), ""])

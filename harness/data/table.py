@@ -37,6 +37,10 @@ class Table:
             raise self.fault(key, f"must be a list of strings, found {values!r}")
         return tuple(values)
 
+    def plain_list(self, key: str) -> list[Any]:
+        """Return a list of anything, for the caller to check."""
+        return list(self._typed(key, list, "a list", _ABSENT))
+
     def figure(self, key: str) -> float:
         """Return a finite number, whole or not."""
         value = self._values.get(key)

@@ -9,6 +9,20 @@ from numpy.typing import NDArray
 
 POWER, ALPHA = 0.8, 0.05
 
+EQUAL = 1e-9
+"""Mean squares that differ by less, relative to their size, differ by rounding."""
+
+
+def settled(differences: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+    """Round to multiples of 2**-44 of the scale, so that what is equal on paper is equal here.
+
+    Args:
+        differences: of values whose size is at most ``scale``.
+        scale: 0 or above.
+    """
+    unit = math.ldexp(1.0, math.frexp(scale)[1] - 44)
+    return differences if unit == 0.0 else np.rint(differences / unit) * unit
+
 
 def variance_of_mean(differences: NDArray[np.float64]) -> tuple[float, float]:
     """Return the estimated variance of the grand mean, and its degrees of freedom.
@@ -25,7 +39,9 @@ def variance_of_mean(differences: NDArray[np.float64]) -> tuple[float, float]:
     seeds / n_seeds + residual / (n_users * n_seeds): so (MS_users + MS_seeds - MS_residual) /
     (n_users * n_seeds) estimates it without bias. Where that falls below MS_users / (n_users *
     n_seeds), the variance of the seed-averaged users alone, that is taken: seeds cannot make the
-    mean surer. Degrees of freedom by Satterthwaite (1946). Assumed: effects that are independent,
+    mean surer. Degrees of freedom by Satterthwaite (1946), but no fewer than the
+    seeds have: where a mean square is subtracted, his formula can fall far below that (Gaylor and
+    Hopper, 1969) and the interval take any width. Assumed: effects that are independent,
     of one variance each and near normal, and seeds that are a sample of those one might have
     used. With two or three seeds the degrees of freedom are few and the interval is wide.
 
@@ -34,18 +50,20 @@ def variance_of_mean(differences: NDArray[np.float64]) -> tuple[float, float]:
     """
     n_seeds, n_users = differences.shape
     of_users, of_seeds = differences.mean(axis=0), differences.mean(axis=1)
-    users = n_seeds * float(np.var(of_users, ddof=1))
+    # the variance of equal numbers is exactly 0 only where they are equal to the last bit
+    users = n_seeds * float(np.var(of_users, ddof=1)) if np.ptp(of_users) > 0.0 else 0.0
     if n_seeds == 1:
         return users / n_users, float(n_users - 1)
     seeds = n_users * float(np.var(of_seeds, ddof=1))
     left = differences - of_users - of_seeds[:, None] + differences.mean()
     n_left = (n_seeds - 1) * (n_users - 1)
     residual = float(np.sum(left**2)) / n_left
-    total = users + seeds - residual
-    if total <= users:
+    excess = seeds - residual
+    if excess <= EQUAL * residual:  # equal on paper, such as where the seeds differ for one user
         return users / differences.size, float(n_users - 1)
+    total = users + excess
     parts = users**2 / (n_users - 1) + seeds**2 / (n_seeds - 1) + residual**2 / n_left
-    return total / differences.size, total**2 / parts
+    return total / differences.size, max(total**2 / parts, float(n_seeds - 1))
 
 
 def student_interval(

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.statistics.layouts import detectable_effect, student_interval, variance_of_mean
+from harness.statistics.layouts import (
+    detectable_effect,
+    settled,
+    student_interval,
+    variance_of_mean,
+)
 from harness.statistics.resampling import bootstrap_means, randomisation_p
 
 _Values = NDArray[np.float64]
@@ -87,8 +92,8 @@ def paired_tests(
     _check_settings(resamples, confidence)
     one, two = _checked(first, second)
     scale = max(float(np.max(np.abs(one))), float(np.max(np.abs(two))))
-    layout = _settled(one - two, scale)
-    users = _settled(layout.mean(axis=0), scale)
+    layout = settled(one - two, scale)
+    users = settled(layout.mean(axis=0), scale)
     n = len(users)
     varies = n > 1 and bool(np.ptp(users) > 0.0)
     differs = n > 1 and bool(np.any(users))
@@ -141,12 +146,6 @@ def _checked(first: _Values, second: _Values) -> tuple[_Values, _Values]:
                 f"{seed}, and not finite for {len(wrong)} of {values.size} values in all"
             )
     return np.atleast_2d(one), np.atleast_2d(two)
-
-
-def _settled(differences: _Values, scale: float) -> _Values:
-    """Round to multiples of 2**-44 of the scale, so that what is equal on paper is equal here."""
-    unit = math.ldexp(1.0, math.frexp(scale)[1] - 44)
-    return differences if unit == 0.0 else np.rint(differences / unit) * unit
 
 
 def _t_interval(layout: _Values, mean: float, confidence: float) -> tuple[float, float]:

@@ -44,8 +44,10 @@ def test_a_failing_method_is_shown_as_failed_and_the_others_finish(shell, plugin
     assert done.code == 1
     assert "failed: tiny / toy / seed 0" in done.out
     assert reason in done.out
+    metrics = [line for line in shell.page.splitlines() if line.startswith("| tiny ")]
+    assert [line.split("|")[-3].strip() for line in metrics] == ["failed"] * 4
     row = next(line for line in shell.page.splitlines() if line.startswith("| toy"))
-    assert [cell.strip() for cell in row.split("|")[4:8]] == ["failed"] * 4
+    assert row.split("|")[4].strip() == "failed"
     assert "0.0" not in row
     records = shell.records()
     assert records["toy 0"]["status"] == "failed"

@@ -90,7 +90,7 @@ def test_only_such_cells_and_no_record_at_all_is_no_crash(shell):
     for lock in locks:
         lock.__exit__(None, None, None)
     assert done.code == 1
-    assert "Empty board" in done.out
+    assert "tiny: no record, so no board" in done.out
 
 
 @pytest.mark.parametrize("fresh", [False, True])

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from harness import environment
-from harness.check import _digest, _hash, _means, check_board
+from harness.checking import check_board
+from harness.metrics import summary, tie_rate
+from harness.records import ranks_digest
 from tests.toys import Shell, write_card
 
 
@@ -55,20 +57,22 @@ def _folder(shell, row="random", seed=1):
 
 
 def test_what_is_published(published):
-    rows = [line for line in _page(published).read_text().splitlines() if line.startswith("| ")]
-    labels = [row.split("|")[1].strip().removesuffix(" †") for row in rows[1:]]
+    rows = _page(published).read_text().partition("## Rows")[2].partition("## Tests")[0]
+    lines = [line for line in rows.splitlines() if line.startswith("| ")]
+    labels = [line.split("|")[1].strip().removesuffix(" †") for line in lines[1:]]
     assert sorted(labels) == [
         "idle", "lir", "popularity", "random", "toy", "toy (layers=3)", "toy:strong (layers=3)",
     ]  # fmt: skip
     names = {path.name for path in published.root.rglob("*") if path.is_file()}
     assert {name for name in names if "ranks" not in name} == {
-        "tiny.md", "record.json", "fit.jsonl",
+        "tiny.md", "tiny.json", "tiny.csv", "tiny.tex", "tiny.html", "index.html",
+        "reproduction.md", "record.json", "fit.jsonl", "split.json",
     }  # fmt: skip
 
 
 def test_nothing_published_holds_an_item_text_or_id(published):
     for path in published.root.rglob("*"):
-        if path.suffix in (".md", ".json", ".jsonl"):
+        if path.suffix in (".md", ".json", ".jsonl", ".csv", ".tex", ".html"):
             text = path.read_text(encoding="utf-8")
             assert not re.search(r"Thing|\bi\d\d\b|\bu\d\d\d\b", text), path
         elif path.suffix == ".npz":
@@ -105,6 +109,12 @@ def _edit(pattern, replacement):
     return edit
 
 
+def _first_row(lines):
+    """Return the place of the first line below the head of the table of rows."""
+    at = next(n for n, line in enumerate(lines) if line.startswith("## Rows"))
+    return next(n for n, line in enumerate(lines) if n > at and line.startswith("|--")) + 1
+
+
 def _without_row(text):
     lines = text.splitlines(keepends=True)
     lines.remove(next(line for line in lines if line.startswith("| random")))
@@ -115,8 +125,7 @@ def _with_row(label):
     def edit(text):
         lines = text.splitlines(keepends=True)
         row = next(line for line in lines if line.startswith("| random"))
-        at = next(n for n, line in enumerate(lines) if line.startswith("|--")) + 1
-        lines.insert(at, row.replace("random", label, 1).replace("0.0", "0.9"))
+        lines.insert(_first_row(lines), row.replace("random", label, 1).replace("0.0", "0.9"))
         return "".join(lines)
 
     return edit
@@ -124,21 +133,31 @@ def _with_row(label):
 
 def _swapped(text):
     lines = text.splitlines(keepends=True)
-    first = next(n for n, line in enumerate(lines) if line.startswith("|--")) + 1
+    first = _first_row(lines)
     lines[first], lines[first + 1] = lines[first + 1], lines[first]
     return "".join(lines)
 
 
 PAGE_FAULTS = {
-    "metric": _edit(r"^(\| lir .*?/0\.\d\d\d)\d", r"\g<1>x"),
-    "metric of one bound": _edit(r"^(\| random.*?)0\.\d{4}/", r"\g<1>0.9999/"),
+    "metric": _edit(r"^(\| tiny +\| MRR.*?/0\.\d\d\d)\d", r"\g<1>x"),
+    "metric of one bound": _edit(r"^(\| tiny +\| MRR.*\| )0\.\d{4}/", r"\g<1>0.9999/"),
     "bold taken away": _edit(r"\*\*(0\.\d{4})\*\*", r"\1"),
-    "bold given": _edit(r"^(\| random.*?\| )(0\.\d{4})/", r"\1**\2**/"),
+    "bold given": _edit(r"^(\| tiny.*?\| )(0\.\d{4})/", r"\1**\2**/"),
     "underline taken away": _edit(r"<u>(0\.\d{4})</u>", r"\1"),
     "tie rate": _edit(r"^(\| popularity.*?)\d+\.\d %", r"\g<1>0.0 %"),
-    "seconds": _edit(r"^(\| lir.* % +\| +)\d+\.\d", r"\g<1>99.9"),
+    "seconds": _edit(r"^(\| lir.* %(?: ‡)? +\| +)\d+\.\d", r"\g<1>99.9"),
+    "interval": _edit(r"^(\| popularity.*? to 0\.\d\d\d)\d", r"\g<1>x"),
+    "groups": _edit(r"<sup>a</sup>", "<sup>z</sup>"),
+    "improvement": _edit(r"([+-]\d+)\.\d %", r"\g<1>.x %"),
+    "difference": _edit(r"^(\| random.*?)[+-]0\.\d{4} \[", r"\g<1>+0.9999 ["),
+    "interval of a difference": _edit(r"^(\| random.*? to )[+-]0\.\d{4}\]", r"\g<1>+0.9999]"),
+    "p-value": _edit(r"^(\| random.*?\], p )[\d.e-]+", r"\g<1>1e-9"),
+    "reference": _edit(r"NDCG@10, minus \S+", "NDCG@10, minus nobody"),
     "parameters": _edit(r"1,234", "1,235"),
     "seeds": _edit(r"\| 0,1 ", "| 0,2 "),
+    "device": _edit(r"\| cpu ", "| gpu "),
+    "peak of memory": _edit(r"^(\| lir.*\| )(\d+)( +\| cpu)", r"\g<1>9\2\3"),
+    "column renamed": _edit(r"\| metric ", "| metrik "),
     "inputs": _edit(r"^\| lir( +)\| item text", r"| lir\1| item ids "),
     "mark of what has not learnt": _edit(r" †", "  "),
     "label": _edit(r"^\| toy \(layers=3\)", "| toy (layers=4)"),
@@ -171,6 +190,8 @@ def test_an_edited_page_is_found(published, fault):
 NUMBERS = ("metric", "metric of one bound", "bold taken away", "bold given", "underline taken away",
            "tie rate", "seconds", "parameters", "seeds", "inputs", "mark of what has not learnt",
            "label", "row removed", "row added", "row doubled", "rows swapped", "split hash",
+           "interval", "groups", "improvement", "difference", "interval of a difference",
+           "p-value", "reference", "device", "peak of memory",
            )  # fmt: skip
 
 
@@ -178,10 +199,46 @@ NUMBERS = ("metric", "metric of one bound", "bold taken away", "bold given", "un
 def test_every_number_is_found_by_the_independent_code_alone(published, fault):
     page = _page(published)
     page.write_text(PAGE_FAULTS[fault](page.read_text()), encoding="utf-8")
-    assert check_board(page, published.root / "records" / "tiny")
+    assert check_board(published.root, "tiny")
+
+
+OTHER_FILES = {
+    "JSON": ("tiny.json", _edit(r'"pessimistic": 0\.\d\d', '"pessimistic": 0.77')),
+    "JSON cut off": ("tiny.json", lambda text: text[: len(text) // 2]),
+    "CSV": ("tiny.csv", _edit(r"^(tiny,.*?,MRR,pessimistic,0\.)\d", r"\g<1>9")),
+    "CSV without a line": ("tiny.csv", _edit(r"^tiny,.*\n", "")),
+    "LaTeX": ("tiny.tex", _edit(r"\\underline\{0\.\d{3}", r"\\underline{0.999")),
+    "HTML": ("tiny.html", _edit(r">0\.\d{4}<", ">0.9999<")),
+    "HTML, a script": ("tiny.html", _edit("</body>", "<script>alert(1)</script></body>")),
+    "index": ("index.html", _edit("A tiny data", "A huge data")),
+    "reproduction": ("reproduction.md", lambda text: text + "and all of it agrees.\n"),
+}
+
+
+@pytest.mark.parametrize("fault", OTHER_FILES)
+def test_an_edit_of_any_other_file_is_found(published, fault):
+    name, edit = OTHER_FILES[fault]
+    path = published.root / name
+    path.write_text(edit(path.read_text(encoding="utf-8")), encoding="utf-8")
+    done = published.leaderboard("--check")
+    assert done.code == 1, done.out
+    assert name in done.out
+
+
+@pytest.mark.parametrize("name", ["tiny.json", "tiny.csv", "tiny.tex", "tiny.html", "index.html"])
+def test_a_missing_file_is_found(published, name):
+    (published.root / name).unlink()
+    done = published.leaderboard("--check")
+    assert done.code == 1
+    assert name in done.out
 
 
 # ---- faults planted in the records ---------------------------------------------------------------
+
+
+def _hash(value):
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def _edit_ranks(folder, depth):
@@ -194,14 +251,11 @@ def _edit_ranks(folder, depth):
     np.savez_compressed(path, **arrays)
     record = json.loads((folder / "record.json").read_text())
     if depth >= 1:
-        record["ranks_sha256"] = _digest(arrays)
+        record["ranks_sha256"] = ranks_digest(arrays)
         path.rename(folder / f"ranks-{record['ranks_sha256'][:12]}.npz")
     if depth >= 2:
-        means = _means(arrays["optimistic"].tolist(), arrays["pessimistic"].tolist())
-        for (metric, bound), value in means.items():
-            if bound:
-                record["metrics"][metric][bound] = value
-        record["tie_rate"] = means["tied", ""]
+        record["metrics"] = summary(arrays["optimistic"], arrays["pessimistic"])
+        record["tie_rate"] = tie_rate(arrays["optimistic"], arrays["pessimistic"])
     if depth >= 3:
         del record["record_sha256"]
         record["record_sha256"] = _hash(record)
@@ -301,7 +355,8 @@ COVERED_UP = {
     "expected metric": ({"metrics": {"MRR": {
         "optimistic": 0.5, "pessimistic": 0.5, "expected": 0.5}}}, "MRR expected is stated as"),
     "seed": ({"seed": 7}, "do not give the run id"),
-    "dirty": ({"code": {"dirty": True}}, "is wrong about uncommitted code"),
+    "dirty": ({"code": {"dirty": True}}, "Made with uncommitted code"),
+    "made elsewhere": ({"code": {"source": "external"}}, "do not agree about whether"),
     "row": ({"row_id": "0" * 64, "run_id": _hash({"row": "0" * 64, "seed": 1})},
             "mixes seeds of different code"),
     "fit log": ({"fit_log_sha256": None}, "the fit log does not have"),
@@ -313,18 +368,14 @@ COVERED_UP = {
 def test_an_edit_that_is_covered_up_by_a_new_digest_is_found_too(published, fault):
     changes, expected = COVERED_UP[fault]
     _reseal(_folder(published) / "record.json", **changes)
-    assert any(
-        expected in line for line in check_board(_page(published), published.root / "records/tiny")
-    )
+    assert any(expected in line for line in check_board(published.root, "tiny"))
 
 
 @pytest.mark.parametrize("gate", ["lir", "popularity"])
 def test_a_board_without_a_baseline_is_a_fault(published, gate):
-    from harness.publish import write_page
-
     for folder in (published.root / "records" / "tiny").glob(f"{gate}-*"):
         shutil.rmtree(folder)
-    write_page(published.root, "tiny")
+    assert published.leaderboard("render").code == 0
     done = published.leaderboard("--check")
     assert done.code == 1
     assert f"the baseline {gate} is missing" in done.out
@@ -334,7 +385,7 @@ def test_checking_nothing_is_not_ok(shell):
     done = shell.leaderboard("--check")
     assert done.code == 1
     assert "holds no board" in done.out
-    assert shell.leaderboard("--check", "--datasets", "tiny").code == 1
+    assert shell.leaderboard("--check", "--boards", "tiny").code == 1
 
 
 def test_another_page_beside_the_boards_is_no_board(published):

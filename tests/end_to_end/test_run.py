@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from harness.check import _means
+from harness.checking.records import rank_means
 from harness.records import ranks_digest
 from tests.toys import write_card
 
@@ -70,16 +70,20 @@ def test_a_later_call_with_other_methods_adds_rows(shell, plugin):
     assert "| toy" in shell.page  # and rows not named stay
 
 
+def _metric_line(shell, metric):
+    return next(line for line in shell.page.splitlines() if f"| {metric} " in line)
+
+
 def test_seeds_make_one_row(shell):
     assert shell.run("random", "--seeds", "0,1,01").code == 0
     rows = [line for line in shell.page.splitlines() if line.startswith("| random")]
-    assert len(rows) == 1
+    assert len(rows) == 2  # among the rows, and among the tests
     assert "| 0,1 " in rows[0]
     records = shell.records()
     assert records["random 0"]["run_id"] != records["random 1"]["run_id"]
     means = [records[f"random {seed}"]["metrics"]["MRR"]["pessimistic"] for seed in (0, 1)]
     assert means[0] != means[1]
-    assert f"{np.mean(means):.4f}" in rows[0]
+    assert f"{np.mean(means):.4f}" in _metric_line(shell, "MRR")
 
 
 def test_dry_run_lists_cells_with_reasons_and_writes_nothing(shell, plugin):
@@ -117,7 +121,7 @@ def test_a_record_holds_what_its_numbers_are_made_of(shell, plugin):
         arrays = dict(archive)
     assert ranks_digest(arrays) == record["ranks_sha256"]
     assert arrays["top"].shape == (30, 10)
-    means = _means(arrays["optimistic"].tolist(), arrays["pessimistic"].tolist())
+    means = rank_means(arrays["optimistic"], arrays["pessimistic"])
     for metric in ("NDCG@10", "Recall@1", "Recall@10", "MRR"):
         assert record["metrics"][metric]["pessimistic"] == pytest.approx(
             means[metric, "pessimistic"], abs=1e-12
@@ -210,8 +214,7 @@ def test_changed_code_is_another_run_and_takes_the_row_over(shell, plugin):
     toy = plugin("toy")
     assert shell.run("toy").code == 0
     assert toy.CALLS == []
-    row = next(line for line in shell.page.splitlines() if line.startswith("| toy"))
-    assert f"{old['metrics']['MRR']['pessimistic']:.4f}" in row
+    assert f"{old['metrics']['MRR']['pessimistic']:.4f}" in _metric_line(shell, "MRR")
 
 
 def test_running_never_touches_leaderboards(shell, monkeypatch, tmp_path):
@@ -219,3 +222,61 @@ def test_running_never_touches_leaderboards(shell, monkeypatch, tmp_path):
     shell.run("random")
     assert not (tmp_path / "leaderboards").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "data", "runs"]
+
+
+# ---- what a board file declares ------------------------------------------------------------------
+
+
+def _board_file(shell, text):
+    path = shell.out.parent / "planned.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _run_board(shell, path, *more):
+    return shell("run", "--board", path, "--out", shell.out, "--cache", shell.cache, *more)
+
+
+def test_a_board_file_says_what_to_run(shell, plugin):
+    plugin("toy")
+    path = _board_file(
+        shell,
+        f"""
+        datasets = ["{shell.card}"]
+        methods = ["toy", "random"]
+        seeds = [0, 1]
+        [[row]]
+        method = "lir"
+        seeds = [3]
+        """,
+    )
+    listed = _run_board(shell, path, "--dry-run", "--quiet")
+    assert listed.code == 0, listed.err
+    planned = {line.partition(": ")[0] for line in listed.out.splitlines()}
+    assert {"tiny / toy / seed 0", "tiny / toy / seed 1", "tiny / lir / seed 3"} <= planned
+    assert "tiny / toy / seed 3" not in planned
+    assert len(listed.out.splitlines()) == len(planned)
+    assert _run_board(shell, path, "--quiet").code == 0
+    assert {"toy 0", "toy 1", "lir 3"} <= set(shell.records())
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "code", "expected"),
+    [
+        ("datasets = ['tiny']", (), 2, "names no methods"),
+        ("datasets = ['tiny']\nmethods = ['toy (x=1)']", (), 2, "settings given by hand"),
+        ("datasets = ['tiny']\nmethods = ['toi']", (), 2, "unknown method 'toi'"),
+        ("datasets = 'tiny'", (), 1, "must be a list"),
+        ("datasets = ['tiny']\nmethods = ['lir']", ("--methods", "lir"), 2, "leave out --methods"),
+    ],
+)
+def test_a_board_file_that_cannot_be_run(shell, text, more, code, expected):
+    done = _run_board(shell, _board_file(shell, text), *more)
+    assert (done.code, len(done.err.splitlines())) == (code, 1)
+    assert expected in done.err
+
+
+def test_no_such_board(shell):
+    done = _run_board(shell, "scientifik")
+    assert done.code == 2
+    assert "did you mean 'scientific'?" in done.err

@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from harness.records import read_record, verified_ranks
+from harness.stats import mean_test
 from tests.toys import random_sequences, write_card
 
 
@@ -32,13 +32,14 @@ def test_a_slice_has_size_value_and_interval(shell):
     done = _slices(shell, "random", "--metric", "MRR", "--bound", "optimistic")
     assert (done.code, done.err) == (0, "")
     assert "tiny, random: 30 users, each the mean over seeds 0, 1" in done.out
-    values = np.mean([1 / _ranks(shell, "random", seed)["optimistic"] for seed in (0, 1)], axis=0)
+    values = np.stack([1 / _ranks(shell, "random", seed)["optimistic"] for seed in (0, 1)])
     repeat = np.array([row[-1] in row[:-1] for row in random_sequences()])
-    inside = values[repeat]
-    low, high = stats.t.interval(0.95, len(inside) - 1, inside.mean(), stats.sem(inside))
+    inside = values[:, repeat]
+    test = mean_test(inside)  # users and seeds
     line = _line(done.out, "repeat target")
-    for text in (f" {len(inside)} ", f"{100 * len(inside) / 30:.1f} %", f"{inside.mean():.4f}",
-                 f"{low:.4f} to {high:.4f}"):  # fmt: skip
+    n = inside.shape[1]
+    for text in (f" {n} ", f"{100 * n / 30:.1f} %", f"{inside.mean():.4f}",
+                 f"{test.low:.4f} to {test.high:.4f}"):  # fmt: skip
         assert text in line
     assert "MRR, optimistic" in done.out
 

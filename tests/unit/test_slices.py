@@ -18,6 +18,7 @@ from harness.data.text import item_text
 from harness.errors import DataError
 from harness.histories import Histories
 from harness.slices import EVERYONE, Slice, slice_table, slices_of
+from harness.stats import paired_tests
 
 SEEN = ("target unseen in training", "target seen in training")
 FREQUENCY = (SEEN[0], "rare target", "middling target", "frequent target")
@@ -197,6 +198,15 @@ def test_mean_and_interval_by_hand():
     assert row.high == pytest.approx(1.5 + 3.18244630528371 * standard_error)
 
 
+def test_seeds_count_in_the_interval_as_users_do():
+    values = np.array([[1.0, 0.0, 3.0, 2.0, 9.0], [2.0, 1.0, 5.0, 2.5, 9.0]])
+    (row,) = slice_table(values, [_slice(1, 1, 1, 1, 0)])
+    one, two = values[0, :4], values[1, :4]
+    expected = paired_tests(np.stack([one, two]), np.zeros((2, 4)), resamples=1).t_interval
+    assert (row.low, row.high) == pytest.approx(expected)
+    assert row.mean == pytest.approx(np.mean([one, two]))
+
+
 def test_less_confidence_is_a_narrower_interval():
     values = np.array([1.0, 0.0, 3.0, 2.0])
     (row,) = slice_table(values, [_slice(1, 1, 1, 1)], confidence=0.5)
@@ -227,7 +237,7 @@ def test_values_of_other_users_are_refused():
     with pytest.raises(ValueError, match="'some' has users"):
         slice_table(np.zeros(3), [_slice(1, 1)])
     with pytest.raises(ValueError, match="'some' has users"):
-        slice_table(np.zeros((2, 2)), [_slice(1, 1)])
+        slice_table(np.zeros((2, 3)), [_slice(1, 1)])
 
 
 @given(SEQUENCES.filter(bool))

@@ -1,4 +1,4 @@
-"""Boards of a run folder: current data and rules only, this run's version of its rows."""
+"""The board of a run folder: current data and rules only, this run's version of its rows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from harness.boards import run_board, write_run_board
+from harness.board.run_folder import run_board, write_run_board
 from harness.data.cards import load_card
 from harness.data.prepare import prepare
 from harness.planning import choose_methods, plan_cell
@@ -40,8 +40,11 @@ def _store(cell, name, *, planned=False, **changes):
 
 
 def _rows(tmp_path, cell):
-    rows = run_board(tmp_path / "runs", [cell]).rows
-    return {row.label: [record.seed for record in row.records] for row in rows}
+    table = run_board(tmp_path / "runs", [cell])
+    if table is None:
+        return {}
+    (section,) = table.sections
+    return {row.label: list(row.seeds) for row in section.rows}
 
 
 def test_other_rows_stay_and_records_of_other_data_do_not(tmp_path, cell):
@@ -92,6 +95,16 @@ def test_a_damaged_record_is_left_off(tmp_path, cell):
 
 def test_the_page(tmp_path, cell):
     _store(cell, "c", planned=True)
-    page = write_run_board(tmp_path / "runs", run_board(tmp_path / "runs", [cell]))
+    page = write_run_board(tmp_path / "runs", "tiny", run_board(tmp_path / "runs", [cell]))
     assert page == tmp_path / "runs" / "tiny" / "leaderboard.md"
     assert "| toy" in page.read_text()
+
+
+def test_a_row_whose_ranks_were_edited_is_marked_failed_and_the_others_stand(tmp_path, cell):
+    _store(cell, "a", planned=True)
+    _store(cell, "b", label="lir")
+    (ranks,) = (tmp_path / "runs" / "tiny" / "a").glob("ranks-*.npz")
+    ranks.write_bytes(ranks.read_bytes()[:-40])
+    (section,) = run_board(tmp_path / "runs", [cell]).sections
+    assert {row.label: row.status for row in section.rows} == {"lir": "ok", "toy": "failed"}
+    assert "damaged ranks" in section.row("toy").reason

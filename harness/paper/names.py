@@ -1,0 +1,216 @@
+"""Our names and the paper's: which data set and which row of ours stands beside which of its.
+
+A new preset takes its place by one line in `EXPRESSIONS`. A line is true or absent: it states every
+difference to the paper's variant that is known, and is held back by ``when`` from rows whose
+settings make them something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from harness.paper.layouts import (
+    AFTER_DEDUP,
+    BEFORE_DEDUP,
+    FULL,
+    PAPER_DATASETS,
+    WITHOUT_CONTRASTIVE,
+)
+from harness.records import Record
+
+# ---- data sets -----------------------------------------------------------------------------------
+
+DATASETS: Mapping[str, str] = {
+    "amazon-scientific": "Scientific",
+    "amazon-instruments": "Instruments",
+    "amazon-arts": "Arts",
+    "amazon-office": "Office",
+    "amazon-games": "Games",
+    "amazon-pet": "Pet",
+    "scientific": "Scientific",
+    "games": "Games",
+}
+"""Our data set -> the paper's name; of two with one name the closer to the paper's comes first."""
+
+DATASET_DIFFERENCES: Mapping[str, str] = {
+    "scientific": "8,442 of the paper's 9,461 users; no timestamps, so no dedup",
+    "games": "titles only, at most 50 purchases a user, no dedup",
+    "amazon-office": "another sample of users",
+    "amazon-pet": "another sample of users",
+}
+SAME_PROTOCOL = "the paper's own protocol"
+
+NO_DEDUP = "-dedup-none"
+"""Ends the name of a data set's variant without dedup (`harness.data.variants`)."""
+
+
+def ours(paper_dataset: str) -> list[str]:
+    """Return our data sets that bear one of the paper's names, the closest first."""
+    return [name for name, paper in DATASETS.items() if paper == paper_dataset]
+
+
+# ---- rows ----------------------------------------------------------------------------------------
+
+
+def always(record: Record) -> bool:
+    """Accept any settings."""
+    return True
+
+
+def repeats_last(record: Record) -> bool:
+    """Tell whether LIR has the user's last item among its candidates, as in the paper."""
+    return not record.method["settings"].get("exclude_last", False)
+
+
+def before_dedup(record: Record) -> bool:
+    """Tell whether the rows are LIR's on data of which nothing was dropped."""
+    return repeats_last(record) and record.protocol["dedup"] == "none"
+
+
+def after_dedup(record: Record) -> bool:
+    """Tell whether the rows are LIR's on data deduplicated by the paper's rule.
+
+    Data whose duplicates cannot be told, dedup being off in their card, are on neither side.
+    """
+    return repeats_last(record) and record.protocol["dedup"] == "consecutive"
+
+
+def generation_loss_only(record: Record) -> bool:
+    """Tell whether CALRec was fine-tuned, and with no contrastive loss."""
+    settings = record.method["settings"]
+    return bool(settings.get("epochs")) and not settings.get("alpha") and not settings.get("beta")
+
+
+def untuned_language_model(record: Record) -> bool:
+    """Tell whether the backbone came pre-trained and nothing was tuned.
+
+    The embedded one does not count: its stand-in for pre-training reads the data set's own training
+    histories, which the paper's untuned backbone never saw.
+    """
+    settings = record.method["settings"]
+    pretrained = settings.get("backbone", "tiny") != "tiny" and not settings.get("random_weights")
+    return pretrained and not settings.get("epochs")
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A row of ours that stands for a variant of the paper.
+
+    Attributes:
+        table: 1 to 8.
+        variant: as `harness.paper.facts.Fact.variant` names it.
+        row: method, or method and preset; what else its label states are settings given by hand.
+        difference: what sets it apart, data set and backbone excepted.
+        when: whether a row with these settings is that variant at all.
+        on: ends the name of the data set's variant that it is measured on.
+    """
+
+    table: int
+    variant: str
+    row: str
+    difference: str = ""
+    when: Callable[[Record], bool] = always
+    on: str = ""
+
+    def fits(self, record: Record) -> bool:
+        """Tell whether a record is of such a row."""
+        return head(record.label) == self.row and self.when(record)
+
+
+EXPRESSIONS: tuple[Expression, ...] = (
+    Expression(2, "BERT4Rec", "bert4rec"),
+    Expression(2, "SASRec", "sasrec"),
+    Expression(2, "FDSA", "fdsa"),
+    Expression(2, "S3-Rec", "s3rec"),
+    Expression(2, "UniSRec-ID+Text", "unisrec:id-text"),
+    Expression(2, "UniSRec-Text", "unisrec:text"),
+    Expression(2, "RecFormer", "recformer"),
+    Expression(2, "LIR", "lir", when=repeats_last),
+    Expression(
+        2, FULL, "calrec", "neither contrastive losses nor stage I", generation_loss_only
+    ),
+    Expression(3, "no_stage1", "calrec", "no contrastive losses either", generation_loss_only),
+    Expression(3, "no_contrastive", "calrec", "no stage I either", generation_loss_only),
+    Expression(3, "pretrained_only", "calrec:pretrained-only", when=untuned_language_model),
+    Expression(4, WITHOUT_CONTRASTIVE, "calrec", "no stage I either", generation_loss_only),
+    Expression(5, "XXS", "calrec:pretrained-only", when=untuned_language_model),
+    Expression(7, BEFORE_DEDUP, "lir", when=before_dedup, on=NO_DEDUP),
+    Expression(7, AFTER_DEDUP, "lir", when=after_dedup),
+)  # fmt: skip
+"""One line for each variant that a row of ours can stand for; a variant without one stays empty."""
+
+TABLE_NOTES: Mapping[int, str] = {
+    1: "Counted, not estimated: there are no intervals.",
+    3: "The embedded backbone untuned stands nowhere here: its stand-in for pre-training reads the "
+    "data set's own training histories.",
+    4: "The paper states neither unit nor sides of its t-test. Ours is paired over data sets, of "
+    "two rows with the same settings; p-values of other units do not compare with it.",
+    5: "The sizes of PaLM 2 below S are not public. An untuned language model of ours stands "
+    "beside XXS, the one that the paper tunes; the embedded one stands nowhere here.",
+    7: "The paper's side without dedup was measured on the data of another paper. A data set whose "
+    "duplicates cannot be told is on neither side.",
+}
+"""Table -> what its reader must know."""
+
+
+def head(label: str) -> str:
+    """Return method and preset of a board's row, without the settings given by hand."""
+    return label.partition(" (")[0]
+
+
+def tail(label: str) -> str:
+    """Return the settings given by hand that a board's row states, or nothing."""
+    return label.partition(" (")[2]
+
+
+def expressed(record: Record, expressions: tuple[Expression, ...] = EXPRESSIONS) -> bool:
+    """Tell whether a record stands for anything in the paper."""
+    return any(expression.fits(record) for expression in expressions)
+
+
+# ---- what sets a row apart -----------------------------------------------------------------------
+
+
+def protocol_difference(dataset: str, record: Record, difference: str) -> str:
+    """Return what sets a measured value apart from the paper's protocol, in one line.
+
+    Args:
+        dataset: one of `DATASETS`.
+        record: of a row on it.
+        difference: of its `Expression`.
+    """
+    parts = [DATASET_DIFFERENCES.get(dataset, ""), difference, _backbone(record), _settings(record)]
+    return "; ".join(part for part in parts if part) or SAME_PROTOCOL
+
+
+def _backbone(record: Record) -> str:
+    backbone = record.method["settings"].get("backbone")
+    if head(record.label).partition(":")[0] != "calrec" or not isinstance(backbone, str):
+        return ""
+    weights = " from random weights"
+    if backbone == "tiny":
+        name = "the embedded tiny backbone" + weights
+    else:
+        name = PurePath(backbone).name  # a local path says where, and only its end says what
+        name += weights if record.method["settings"].get("random_weights") else ""
+    return f"{name} in place of PaLM 2 XXS"
+
+
+def _settings(record: Record) -> str:
+    """Return the settings that the data set's card or the user gave."""
+    given = [
+        f"{name}={record.method['settings'][name]} ({origin})"
+        for name, origin in sorted(record.method["origins"].items())
+        if origin in {"data set card", "--set"} and name != "backbone"
+    ]
+    return f"settings: {', '.join(given)}" if given else ""
+
+
+def unknown_dataset(name: str) -> str:
+    """Return an error's text for a data set that the paper does not have."""
+    return (
+        f"the paper does not have {name!r}; its data sets {', '.join(PAPER_DATASETS)} are here "
+        f"{', '.join(DATASETS)}"
+    )

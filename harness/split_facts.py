@@ -1,0 +1,179 @@
+"""What a board's pages need of a split: who is in which slice, and some users to look at.
+
+Published beside the records as ``split.json``, so that pages can be made and checked where the data
+are not at hand. It holds indices only, never an item's text or a raw id.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.data.prepared import PreparedData
+from harness.errors import DataError
+from harness.files import write_text
+from harness.slices import Slice, slices_of
+from harness.splits import leave_one_out, split_hash
+
+FORMAT = 1
+SPLIT_FILE = "split.json"
+SAMPLED_USERS = 12
+SHOWN_HISTORY = 10
+
+
+@dataclass(frozen=True)
+class SampledUser:
+    """A test user whose recommendations a page shows.
+
+    Attributes:
+        user: index in the prepared data set.
+        n_events: length of the test history.
+        history: its last items, oldest first, up to `SHOWN_HISTORY`.
+        target: the held-out item.
+    """
+
+    user: int
+    n_events: int
+    history: tuple[int, ...]
+    target: int
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """See the module.
+
+    Attributes:
+        split_hash: of the split.
+        n_users: of the split.
+        n_items: of the catalogue.
+        users: the sample, by rising index.
+        slices: of all users, in the order of the prepared data set.
+    """
+
+    split_hash: str
+    n_users: int
+    n_items: int
+    users: tuple[SampledUser, ...]
+    slices: tuple[Slice, ...]
+
+
+def split_facts(data: PreparedData) -> SplitFacts:
+    """Return the facts of a prepared data set's split; the sample depends on its hash alone.
+
+    Raises:
+        DataError: a user has fewer than three events.
+    """
+    split = leave_one_out(data.sequences)
+    identity = split_hash(data.content_hash)
+    n_users = len(data.sequences)
+    generator = np.random.default_rng(int(identity[:16], 16))
+    rows = np.sort(generator.choice(n_users, size=min(SAMPLED_USERS, n_users), replace=False))
+    users = tuple(
+        SampledUser(
+            user=int(split.test_histories.users[row]),
+            n_events=len(split.test_histories[row]),
+            history=tuple(split.test_histories[row][-SHOWN_HISTORY:].tolist()),
+            target=int(split.test_targets[row]),
+        )
+        for row in rows.tolist()
+    )
+    return SplitFacts(identity, n_users, len(data.item_ids), users, slices_of(data))
+
+
+# ---- the file ------------------------------------------------------------------------------------
+
+
+def write_split_facts(path: Path, facts: SplitFacts) -> None:
+    """Write the facts as JSON, atomically; members of slices as packed bits in base64."""
+    value = {
+        "format": FORMAT,
+        "split_hash": facts.split_hash,
+        "n_users": facts.n_users,
+        "n_items": facts.n_items,
+        "users": [
+            {
+                "user": user.user, "n_events": user.n_events, "history": list(user.history),
+                "target": user.target,
+            }
+            for user in facts.users
+        ],
+        "slices": [
+            {"name": part.name, "what": part.what, "members": _packed(part.members)}
+            for part in facts.slices
+        ],
+    }  # fmt: skip
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def read_split_facts(path: Path, expected: str) -> SplitFacts:
+    """Read the facts of a split.
+
+    Args:
+        path: the file.
+        expected: the hash of the split that they must be of.
+
+    Raises:
+        DataError: missing, damaged, or of another split.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        facts = _facts(value)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, binascii.Error) as error:
+        raise DataError(
+            f"{path}: damaged ({type(error).__name__}: {error}); delete it and publish again where "
+            "the data are"
+        ) from error
+    if facts.split_hash != expected:
+        raise DataError(
+            f"{path}: is of the split {facts.split_hash}, the records are of {expected}; delete it "
+            "and publish again where the data are"
+        )
+    return facts
+
+
+def _facts(value: dict[str, Any]) -> SplitFacts:
+    if value["format"] != FORMAT:
+        raise ValueError(f"format {value['format']!r}, not {FORMAT}")
+    n_users, n_items = _whole(value["n_users"]), _whole(value["n_items"])
+    users = tuple(_user(one, n_users, n_items) for one in value["users"])
+    slices = tuple(_slice(one, n_users) for one in value["slices"])
+    return SplitFacts(_text(value["split_hash"]), n_users, n_items, users, slices)
+
+
+def _user(value: dict[str, Any], n_users: int, n_items: int) -> SampledUser:
+    history = tuple(_whole(item, n_items) for item in value["history"])
+    user, target = _whole(value["user"], n_users), _whole(value["target"], n_items)
+    return SampledUser(user, _whole(value["n_events"]), history, target)
+
+
+def _slice(value: dict[str, Any], n_users: int) -> Slice:
+    packed = base64.b64decode(value["members"], validate=True)
+    if len(packed) != -(-n_users // 8):
+        raise ValueError(f"members of {value['name']!r} are not of {n_users} users")
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=n_users)
+    return Slice(_text(value["name"]), _text(value["what"]), bits.astype(np.bool_))
+
+
+def _packed(members: NDArray[np.bool_]) -> str:
+    return base64.b64encode(np.packbits(members).tobytes()).decode("ascii")
+
+
+def _whole(value: Any, below: int | None = None) -> int:
+    if type(value) is not int or value < 0 or (below is not None and value >= below):
+        raise ValueError(f"{value!r} is no whole number from 0{f' below {below}' if below else ''}")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
