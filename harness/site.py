@@ -130,6 +130,8 @@ def pages(board: PublishedBoard) -> dict[str, str]:
 def write_pages(root: Path, chosen: Mapping[str, PublishedBoard]) -> list[Path]:
     """Write the pages of some boards, and those of the folder as a whole; return their paths.
 
+    Pages of a data set's default board go where a board file shows the data set instead.
+
     Raises:
         DataError: see `boards`.
     """
@@ -139,7 +141,16 @@ def write_pages(root: Path, chosen: Mapping[str, PublishedBoard]) -> list[Path]:
     contents |= _common_pages(root)
     for name, content in contents.items():
         write_text(root / name, content)
+    _remove_replaced(root)
     return [root / name for name in contents]
+
+
+def _remove_replaced(root: Path) -> None:
+    """Remove the pages of default boards that a board file has taken the place of."""
+    found = published_records(root)
+    for dataset in found.keys() - definitions_in(root, found).keys():
+        for ending in (*TEXT_FORMS, "html"):
+            (root / f"{dataset}.{ending}").unlink(missing_ok=True)
 
 
 def _common_pages(root: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -141,30 +142,53 @@ def read_split_facts(path: Path, expected: str) -> SplitFacts:
 
 
 def _facts(value: dict[str, Any]) -> SplitFacts:
-    if value["format"] != FORMAT:
+    _check_keys(value, ("format", "split_hash", "n_users", "n_items", "users", "slices"))
+    if _whole(value["format"]) != FORMAT:
         raise ValueError(f"format {value['format']!r}, not {FORMAT}")
     n_users, n_items = _whole(value["n_users"]), _whole(value["n_items"])
-    users = tuple(_user(one, n_users, n_items) for one in value["users"])
-    slices = tuple(_slice(one, n_users) for one in value["slices"])
+    users = tuple(_user(one, n_users, n_items) for one in _list(value["users"]))
+    slices = tuple(_slice(one, n_users) for one in _list(value["slices"]))
+    if any(one.user >= two.user for one, two in pairwise(users)):
+        raise ValueError("users are not by rising index")
+    if len({part.name for part in slices}) < len(slices):
+        raise ValueError("two slices have one name")
     return SplitFacts(_text(value["split_hash"]), n_users, n_items, users, slices)
 
 
 def _user(value: dict[str, Any], n_users: int, n_items: int) -> SampledUser:
-    history = tuple(_whole(item, n_items) for item in value["history"])
+    _check_keys(value, ("user", "n_events", "history", "target"))
+    history = tuple(_whole(item, n_items) for item in _list(value["history"]))
+    n_events = _whole(value["n_events"])
+    if len(history) != min(n_events, SHOWN_HISTORY) or not history:
+        raise ValueError(f"{len(history)} items of a history of {n_events} events")
     user, target = _whole(value["user"], n_users), _whole(value["target"], n_items)
-    return SampledUser(user, _whole(value["n_events"]), history, target)
+    return SampledUser(user, n_events, history, target)
 
 
 def _slice(value: dict[str, Any], n_users: int) -> Slice:
+    _check_keys(value, ("name", "what", "members"))
     packed = base64.b64decode(value["members"], validate=True)
     if len(packed) != -(-n_users // 8):
         raise ValueError(f"members of {value['name']!r} are not of {n_users} users")
-    bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=n_users)
-    return Slice(_text(value["name"]), _text(value["what"]), bits.astype(np.bool_))
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8))
+    if bits[n_users:].any():
+        raise ValueError(f"members of {value['name']!r} go beyond {n_users} users")
+    return Slice(_text(value["name"]), _text(value["what"]), bits[:n_users].astype(np.bool_))
 
 
 def _packed(members: NDArray[np.bool_]) -> str:
     return base64.b64encode(np.packbits(members).tobytes()).decode("ascii")
+
+
+def _check_keys(value: dict[str, Any], names: tuple[str, ...]) -> None:
+    if value.keys() != set(names):
+        raise ValueError(f"parts {', '.join(sorted(value))}, not {', '.join(sorted(names))}")
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list")
+    return value
 
 
 def _whole(value: Any, below: int | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,11 +77,19 @@ def _write(data: PreparedData, out: Path, texts: bool) -> Path:
 
 
 def _paper(out: Path, name: str) -> dict[str, Any]:
-    """Return the paper's tables beside ours, nothing where they do not come with the package."""
-    from harness.errors import DataError
-    from harness.paper import cells_of_dataset, plain_tables
+    """Return the paper's tables beside ours.
 
+    Nothing where they do not come with the package. Nothing either, and a line that says so, where
+    records of the run folder are damaged or of several splits: the report itself marks the former
+    and leaves the latter out, and is worth having.
+    """
+    from harness.errors import DataError
+    from harness.paper import cells_of_dataset, facts_present, plain_tables
+
+    if not facts_present():
+        return {}
     try:
         return {name: plain_tables(cells_of_dataset(out, name))}
-    except DataError:
+    except DataError as error:
+        print(f"{name}: the report goes without the paper's tables: {error}", file=sys.stderr)
         return {}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.paper.cells import Cell, Measurement
 from harness.paper.comparison import cells_of_dataset, compare
+from harness.paper.facts import facts_present
 from harness.paper.report import PlainTable, page, plain_tables
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "PlainTable",
     "cells_of_dataset",
     "compare",
+    "facts_present",
     "plain_tables",
     "reproduction_page",
 ]

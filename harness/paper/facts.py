@@ -59,6 +59,11 @@ class Fact:
         return (self.table, self.dataset, self.metric, self.variant, self.bound)
 
 
+def facts_present(folder: Path = PAPER) -> bool:
+    """Return whether the paper's tables are here: they come with a checkout, not with a wheel."""
+    return folder.is_dir()
+
+
 def load_facts(folder: Path = PAPER) -> tuple[Fact, ...]:
     """Return the facts of all tables, table by table, in the order of their files.
 

@@ -6,6 +6,9 @@ import re
 
 import pytest
 
+from harness import paper
+from tests.toys import write_card
+
 
 @pytest.fixture
 def report(shell):
@@ -78,3 +81,38 @@ def test_no_data_set_and_an_unknown_one(shell):
     done = shell("report", "--datasets", "ml-100", "--out", shell.out)
     assert done.code == 2
     assert "ml-100k" in done.err
+
+
+# ---- the paper's tables --------------------------------------------------------------------------
+
+
+def _named_scientific(shell):
+    shell.card = write_card(shell.card.parent, name="scientific")
+    shell.run("random", "--quiet")
+    return shell.out / "scientific" / "report.html"
+
+
+def test_a_data_set_of_the_papers_has_its_tables_beside_ours(shell, report):
+    page = _named_scientific(shell)
+    done = report()
+    assert (done.code, done.err) == (0, "")
+    assert "Table 2" in page.read_text()
+
+
+def test_damage_that_hides_the_papers_tables_is_told(shell, report):
+    page = _named_scientific(shell)
+    (ranks,) = (shell.out / "scientific" / "lir").glob("seed0-*/ranks-*.npz")
+    ranks.write_bytes(b"nothing")
+    done = report()
+    assert done.code == 0
+    assert "without the paper's tables" in done.err
+    assert "lir" in done.err
+    assert "Table 2" not in page.read_text()
+
+
+def test_without_a_checkout_there_are_no_tables_and_nothing_to_tell(shell, report, monkeypatch):
+    page = _named_scientific(shell)
+    monkeypatch.setattr(paper, "facts_present", lambda: False)
+    done = report()
+    assert (done.code, done.err) == (0, "")
+    assert "Table 2" not in page.read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import numpy as np
@@ -62,7 +63,34 @@ def _edited(**changes):
     return lambda value: {**value, **changes}
 
 
+def _edited_user(**changes):
+    """Return an edit of the first sampled user."""
+    return lambda value: {
+        **value, "users": [{**value["users"][0], **changes}, *value["users"][1:]]
+    }  # fmt: skip
+
+
+def _padding_set(value):
+    """Return the facts with a bit set beyond the last user of the first slice."""
+    first, *others = value["slices"]
+    packed = bytearray(base64.b64decode(first["members"]))
+    assert value["n_users"] % 8, "no bits are left over; give the toy another number of users"
+    packed[-1] |= 1
+    first = {**first, "members": base64.b64encode(bytes(packed)).decode()}
+    return {**value, "slices": [first, *others]}
+
+
 DAMAGE = {
+    "true for the format": _edited(format=True),
+    "a key of no meaning": _edited(more=1),
+    "users that are no list": _edited(users={}),
+    "users in another order": lambda value: {**value, "users": value["users"][::-1]},
+    "a user twice": lambda value: {**value, "users": [value["users"][0], *value["users"]]},
+    "a slice twice": lambda value: {**value, "slices": value["slices"] * 2},
+    "an empty history": _edited_user(history=[], n_events=0),
+    "more items than events": _edited_user(n_events=1, history=[0, 1]),
+    "fewer items than events": _edited_user(n_events=9, history=[0, 1]),
+    "members beyond the last user": _padding_set,
     "format": _edited(format=2),
     "no users": lambda value: {k: v for k, v in value.items() if k != "users"},
     "a list": lambda value: [value],

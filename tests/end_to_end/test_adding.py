@@ -1,0 +1,146 @@
+"""``leaderboard add`` and ``render``: records made elsewhere, and pages written again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness import environment
+from tests.toys import Shell, random_sequences, write_card
+
+
+@pytest.fixture
+def board(shell, monkeypatch) -> Shell:
+    """A published board of lir, popularity and random, and a run folder that holds nothing more."""
+    state = {"version": "1", "commit": "c0ffee", "dirty": False}
+    monkeypatch.setattr(environment, "code_state", lambda: state)
+    assert shell.run("random", "--quiet").code == 0
+    assert shell.leaderboard("publish", "--check").code == 0
+    return shell
+
+
+@pytest.fixture
+def elsewhere(board, plugin) -> Path:
+    """The folder of a record of ``toy`` that another machine has made: another run folder."""
+    plugin("toy", fit="context.log(loss=0.5)")
+    here, board.out = board.out, board.out.parent / "elsewhere"
+    assert board.run("toy", "--quiet").code == 0
+    folder = board.folder_of("toy")
+    board.out = here
+    return folder
+
+
+def _files(root):
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def _refused(board, place, expected):
+    before = _files(board.root)
+    done = board.leaderboard("add", place)
+    assert done.code == 1, done.out
+    assert expected in done.err
+    assert _files(board.root) == before
+
+
+@pytest.mark.parametrize("named", ["folder", "file"])
+def test_a_record_of_another_machine_joins_the_board(board, elsewhere, named):
+    done = board.leaderboard("add", elsewhere / "record.json" if named == "file" else elsewhere)
+    assert done.code == 0, done.err
+    rows = (board.root / "tiny.md").read_text().partition("## Rows")[2].partition("##")[0]
+    assert {line.split()[1] for line in rows.splitlines() if line.startswith("| ")} >= {
+        "toy", "lir", "popularity", "random",
+    }  # fmt: skip
+    published = board.root / "records" / "tiny" / "toy-seed0"
+    assert sorted(path.suffix for path in published.iterdir()) == [".json", ".jsonl", ".npz"]
+    assert board.leaderboard("--check").code == 0
+
+
+def test_adding_again_changes_nothing(board, elsewhere):
+    assert board.leaderboard("add", elsewhere).code == 0
+    before = _files(board.root)
+    assert board.leaderboard("add", elsewhere).code == 0
+    assert _files(board.root) == before
+
+
+def test_a_record_that_was_published_elsewhere_joins_as_it_is(board, elsewhere, tmp_path):
+    assert board.leaderboard("add", elsewhere).code == 0
+    theirs = tmp_path / "theirs"
+    shutil.move(board.root, theirs)
+    assert board.leaderboard("publish").code == 0
+    assert not (board.root / "records" / "tiny" / "toy-seed0").exists()
+    assert board.leaderboard("add", theirs / "records" / "tiny" / "toy-seed0").code == 0
+    for name in ("record.json", "fit.jsonl"):
+        part = Path("records", "tiny", "toy-seed0", name)
+        assert (board.root / part).read_bytes() == (theirs / part).read_bytes()
+    assert _files(board.root).keys() == {
+        board.root / path.relative_to(theirs) for path in _files(theirs)
+    }
+
+
+def test_a_published_record_that_was_edited_is_refused(board, elsewhere, tmp_path):
+    assert board.leaderboard("add", elsewhere).code == 0
+    theirs = tmp_path / "theirs"
+    shutil.copytree(board.root / "records" / "tiny" / "toy-seed0", theirs)
+    record = json.loads((theirs / "record.json").read_text())
+    record["cost"]["fit_s"] = 0.001
+    (theirs / "record.json").write_text(json.dumps(record))
+    _refused(board, theirs, "does not have the sha256 it states")
+
+
+def test_edited_ranks_are_refused(board, elsewhere):
+    (path,) = elsewhere.glob("ranks-*.npz")
+    with np.load(path) as stored:
+        ranks = dict(stored)
+    name = next(name for name, values in ranks.items() if values.dtype.kind == "i")
+    ranks[name] = np.ones_like(ranks[name])
+    np.savez(path, **ranks)
+    _refused(board, elsewhere, "ranks")
+
+
+def test_an_edited_metric_is_refused(board, elsewhere):
+    record = json.loads((elsewhere / "record.json").read_text())
+    record["metrics"]["MRR"]["optimistic"] = 0.99
+    (elsewhere / "record.json").write_text(json.dumps(record))
+    _refused(board, elsewhere, "changed after the run")
+
+
+def test_a_failed_record_is_refused_with_its_reason(board, plugin):
+    plugin("toy", fit="raise MethodError('no luck')")
+    board.run("toy", "--quiet")
+    _refused(board, board.folder_of("toy"), "the record is failed: no luck")
+
+
+def test_a_record_of_another_split_is_refused(board, plugin):
+    plugin("toy")
+    here, board.out = board.out, board.out.parent / "elsewhere"
+    board.card = write_card(board.card.parent / "other", random_sequences(31, 12, 5))
+    assert board.run("toy", "--quiet").code == 0
+    folder = board.folder_of("toy")
+    board.out = here
+    _refused(board, folder, "differ in split_hash")
+
+
+def test_what_is_no_record(board, tmp_path):
+    _refused(board, tmp_path / "nothing", "record.json")
+    assert board.leaderboard("add").code == 2
+    assert board.leaderboard("publish", tmp_path).code == 2
+
+
+def test_pages_follow_an_edited_board_file(board):
+    file = board.root / "mine.toml"
+    file.write_text('datasets = ["tiny"]\nmethods = ["lir", "popularity"]\nmetrics = ["MRR"]\n')
+    assert "mine.json: cannot be read" in board.leaderboard("--check").out
+    done = board.leaderboard("render", "--check")
+    assert done.code == 0, done.out + done.err
+    page = (board.root / "mine.md").read_text()
+    assert "MRR" in page
+    assert "NDCG@10" not in page.partition("## Rows")[0].partition("| data set")[2]
+    assert f"written: {board.root / 'mine.md'}" in done.out
+    assert not list(board.root.glob("tiny.*"))
+    file.unlink()
+    assert board.leaderboard("render").code == 0
+    assert (board.root / "tiny.md").is_file()
