@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class CellInput:
         split: training, validation and test parts.
         seed: seeds everything.
         device: "cpu" or "cuda".
+        item_attributes: by name, the value of every item.
     """
 
     method: Method
@@ -52,6 +53,7 @@ class CellInput:
     split: Split
     seed: int
     device: str
+    item_attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ def training_data(cell: CellInput) -> TrainingData:
         verb=cell.verb,
         inputs=inputs,
         _item_texts=cell.item_texts if Input.ITEM_TEXT in inputs else None,
+        _item_attributes=cell.item_attributes if Input.ITEM_ATTRIBUTES in inputs else None,
     )
 
 

@@ -34,6 +34,7 @@ class Input(StrEnum):
 
     ITEM_IDS = "item ids"
     ITEM_TEXT = "item text"
+    ITEM_ATTRIBUTES = "item attributes"
     TIMESTAMPS = "timestamps"
 
 
@@ -85,6 +86,7 @@ class TrainingData:
     verb: str
     inputs: frozenset[Input]
     _item_texts: tuple[str, ...] | None = None
+    _item_attributes: Mapping[str, tuple[str, ...]] | None = None
 
     @property
     def item_texts(self) -> tuple[str, ...]:
@@ -99,6 +101,22 @@ class TrainingData:
                 "add it to `inputs` if the method is meant to read them"
             )
         return self._item_texts
+
+    @property
+    def item_attributes(self) -> Mapping[str, tuple[str, ...]]:
+        """By attribute's name ("title", "brand", …) every item's cleaned value, or "".
+
+        The names and their order are the data set card's.
+
+        Raises:
+            MethodError: the method's card does not declare ``Input.ITEM_ATTRIBUTES``.
+        """
+        if Input.ITEM_ATTRIBUTES not in self.inputs or self._item_attributes is None:
+            raise MethodError(
+                "item attributes are withheld: the method's card does not declare "
+                "Input.ITEM_ATTRIBUTES; add it to `inputs` if the method is meant to read them"
+            )
+        return self._item_attributes
 
 
 def _after_fit(*_: Any) -> Any:

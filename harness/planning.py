@@ -190,6 +190,8 @@ def plan_cell(
     )
     source = _source_hash(choice.entry.name)
     external = dict(choice.entry.method.external_inputs(settings))
+    if Input.ITEM_ATTRIBUTES in choice.entry.method.card.inputs:
+        external["item attributes"] = f"sha256:{data.attributes_hash}"
     label = choice.name
     if changed:
         label += " (" + ", ".join(f"{name}={changed[name]}" for name in sorted(changed)) + ")"
@@ -236,6 +238,8 @@ def _obstacle(method: type[Method], data: PreparedData) -> str | None:
         return f"needs {', '.join(missing)}, not installed; see `python -m harness doctor`"
     if Input.ITEM_TEXT in method.card.inputs and not data.card.text:
         return f"reads item texts, and {data.card.name} has none"
+    if Input.ITEM_ATTRIBUTES in method.card.inputs and not data.card.attributes:
+        return f"reads item attributes, and {data.card.name} has none"
     return None
 
 

@@ -139,6 +139,7 @@ def _cell_input(cell: Cell, split: Split) -> CellInput:
         split=split,
         seed=cell.seed,
         device=cell.device,
+        item_attributes=cell.data.item_attributes,
     )
 
 

@@ -136,6 +136,21 @@ class TextRules:
 
 
 @dataclass(frozen=True)
+class ItemAttribute:
+    """One attribute of an item by itself, for methods that do not read the rendered text.
+
+    Attributes:
+        name: what methods know it by, and use as its key: "title", "brand".
+        field: the source field.
+        cleaning: one of `CLEANINGS`.
+    """
+
+    name: str
+    field: str
+    cleaning: str
+
+
+@dataclass(frozen=True)
 class UserSample:
     """A sample of users, drawn after dedup and filter: a count or a fraction, and the seed."""
 
@@ -162,6 +177,7 @@ class DatasetCard:
         hash: SHA-256 of the whole card's canonical content.
         data_hash: SHA-256 of what determines the prepared data: digests of the source files,
             reader, text rules, protocol. A changed title or setting leaves it as it is.
+        attributes: of each item, apart from its text; those of the text where the card names none.
         redistributable: whether pages with item texts may be published.
         verb: the past participle in prompts: "bought", "watched".
         expected: counts that the prepared data set must have.
@@ -180,6 +196,7 @@ class DatasetCard:
     verb: str
     source: Source
     text: TextRules
+    attributes: tuple[ItemAttribute, ...]
     protocol: Protocol
     expected: Mapping[str, int]
     paper: Mapping[str, float]
@@ -189,7 +206,18 @@ class DatasetCard:
     data_hash: str
 
 
-def data_hash(source: Source, text: TextRules, protocol: Protocol) -> str:
+def attributes_of_text(text: TextRules) -> tuple[ItemAttribute, ...]:
+    """Return the attributes that a text is made of, by the template's labels in lower case."""
+    if text.verbatim is not None:
+        return (ItemAttribute("text", text.verbatim, "plain"),)
+    return tuple(
+        ItemAttribute(part.label.lower(), part.field, part.cleaning) for part in text.attributes
+    )
+
+
+def data_hash(
+    source: Source, text: TextRules, attributes: tuple[ItemAttribute, ...], protocol: Protocol
+) -> str:
     """Return the digest of what determines the prepared data, as far as a card can know it."""
     content = {
         "kind": source.kind,
@@ -197,6 +225,7 @@ def data_hash(source: Source, text: TextRules, protocol: Protocol) -> str:
         "fields": dict(source.fields),
         "time_unit": source.time_unit,
         "text": asdict(text),
+        "attributes": [asdict(attribute) for attribute in attributes],
         "protocol": asdict(protocol),
     }
     return sha256_text(canonical_json(content))

@@ -17,12 +17,14 @@ from harness.data.card import (
     TABLE_1_FIGURES,
     TIME_UNITS,
     DatasetCard,
+    ItemAttribute,
     Protocol,
     Source,
     SourceFile,
     TextAttribute,
     TextRules,
     UserSample,
+    attributes_of_text,
     data_hash,
 )
 from harness.data.table import Table
@@ -50,6 +52,7 @@ def parse_card(
     table = Table(values, f"card {file_name}")
     source = _source(table.table("source"), anchor)
     text = _text(table.table("text")) if "text" in table else TextRules((), "unknown")
+    attributes = _item_attributes(table) or attributes_of_text(text)
     protocol = _protocol(table.table("protocol"))
     card = DatasetCard(
         name=card_name(table, file_name),
@@ -62,13 +65,14 @@ def parse_card(
         verb=table.text("verb"),
         source=source,
         text=text,
+        attributes=attributes,
         protocol=protocol,
         expected=_expected(table.table("expected", optional=True)),
         paper=_paper(table.table("paper", optional=True)),
         paper_lir=_paper_lir(table.table("paper_lir", optional=True)),
         method_settings=_method_settings(table.table("settings", optional=True)),
         hash=sha256_text(canonical_json(_printable(values))),
-        data_hash=data_hash(source, text, protocol),
+        data_hash=data_hash(source, text, attributes, protocol),
     )
     table.finish()
     check_together(card, f"card {file_name}")
@@ -216,6 +220,26 @@ def _attribute(table: Table) -> TextAttribute:
         label=table.text("label"),
         field=table.text("field"),
         words=table.whole("words", minimum=1),
+        cleaning=table.choice("cleaning", CLEANINGS),
+    )
+    table.finish()
+    return attribute
+
+
+def _item_attributes(table: Table) -> tuple[ItemAttribute, ...]:
+    attributes = tuple(
+        _item_attribute(entry) for entry in table.tables("attributes", optional=True)
+    )
+    names = [attribute.name for attribute in attributes]
+    if len(set(names)) < len(names):
+        raise DataError(f"{table.where}: two [[attributes]] have the same name, found {names}")
+    return attributes
+
+
+def _item_attribute(table: Table) -> ItemAttribute:
+    attribute = ItemAttribute(
+        name=table.text("name"),
+        field=table.text("field"),
         cleaning=table.choice("cleaning", CLEANINGS),
     )
     table.finish()

@@ -28,6 +28,7 @@ from harness.data.sources import (
     is_same_file,
 )
 from harness.data.storage import MANIFEST, load, store, stored_sources
+from harness.data.text import cleaned
 from harness.errors import DataError
 from harness.files import exclusive_lock, sha256_text
 from harness.histories import Histories
@@ -209,6 +210,13 @@ def _built(
         "faulty_lines": len(faults),
         "lines_read": faults.lines_read,
     }
+    attributes = {
+        attribute.name: tuple(
+            cleaned(items.values.get(item, {}).get(attribute.field), attribute.cleaning)
+            for item in kept.item_ids
+        )
+        for attribute in card.attributes
+    }
     digest = content_hash(kept.item_ids, texts.texts, kept.user_ids, sequences, card.protocol)
     return PreparedData(
         card,
@@ -220,6 +228,7 @@ def _built(
         digest,
         (*faults.report(), *texts.report),
         {role: file.sha256 for role, file in found.items()},
+        attributes,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -29,6 +30,9 @@ class PreparedData:
             ``item_lines_repeated``).
         content_hash: see `content_hash`.
         fault_report: what was left out of the source files, in lines; empty where nothing was.
+        item_attributes: by attribute's name the cleaned value of every item, empty where it has
+            none. Not part of `content_hash`: most methods do not read them, and those that do have
+            their digest in the run id (`attributes_hash`).
         source_digests: the SHA-256 of each source file as it was read, by role.
     """
 
@@ -41,6 +45,7 @@ class PreparedData:
     content_hash: str
     fault_report: tuple[str, ...] = ()
     source_digests: Mapping[str, str] = field(default_factory=dict)
+    item_attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def duplicates_percent(self) -> float | None:
@@ -48,6 +53,12 @@ class PreparedData:
         if self.card.protocol.dedup == "none":
             return None  # 0 would claim that there are none
         return 100 * self.counts["duplicates_dropped"] / self.counts["events_read"]
+
+    @cached_property
+    def attributes_hash(self) -> str:
+        """The SHA-256 of all attributes, in the card's order, in hexadecimal."""
+        content = [[name, list(values)] for name, values in self.item_attributes.items()]
+        return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 
 def content_hash(

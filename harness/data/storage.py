@@ -1,8 +1,8 @@
 """A prepared data set on disk: three Parquet files, and a manifest written last.
 
-``items.parquet`` (id, text), ``users.parquet`` (id, events), ``events.parquet`` (user, item and,
-where there are times, timestamp), ``manifest.json`` (digests, counts, hashes). Without a manifest
-a folder is unfinished.
+``items.parquet`` (id, text, attributes), ``users.parquet`` (id, events), ``events.parquet`` (user,
+item and, where there are times, timestamp), ``manifest.json`` (digests, counts, hashes). Without a
+manifest a folder is unfinished.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from harness.files import (
 from harness.histories import Histories
 
 MANIFEST = "manifest.json"
+_ATTRIBUTE = "attribute: "
 _TABLES = ("items.parquet", "users.parquet", "events.parquet")
 
 
@@ -53,7 +54,10 @@ def store(
     }
     if data.sequences.timestamps is not None:
         events["timestamp"] = data.sequences.timestamps
-    _write_table(folder / "items.parquet", {"id": data.item_ids, "text": data.item_texts})
+    attributes = {_ATTRIBUTE + name: values for name, values in data.item_attributes.items()}
+    _write_table(
+        folder / "items.parquet", {"id": data.item_ids, "text": data.item_texts, **attributes}
+    )
     _write_table(folder / "users.parquet", {"id": data.user_ids, "events": lengths})
     _write_table(folder / "events.parquet", events)
     manifest: dict[str, Any] = {
@@ -82,6 +86,11 @@ def load(folder: Path, card: DatasetCard) -> PreparedData:
     users = _read_table(folder / "users.parquet")
     sequences = _sequences(folder / "events.parquet", users["events"].to_numpy())
     ids, texts = tuple(items["id"].to_pylist()), tuple(items["text"].to_pylist())
+    attributes = {
+        name.removeprefix(_ATTRIBUTE): tuple(items[name].to_pylist())
+        for name in items.column_names
+        if name.startswith(_ATTRIBUTE)
+    }
     user_ids = tuple(users["id"].to_pylist())
     found = content_hash(ids, texts, user_ids, sequences, card.protocol)
     if found != manifest["content_hash"]:
@@ -96,6 +105,7 @@ def load(folder: Path, card: DatasetCard) -> PreparedData:
         found,
         tuple(manifest["fault_report"]),
         {role: file["sha256"] for role, file in manifest["sources"].items()},
+        attributes,
     )
 
 

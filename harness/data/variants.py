@@ -61,6 +61,7 @@ def _changed(
     protocol: Protocol,
     expected: dict[str, int],
 ) -> DatasetCard:
+    attributes = card.attributes if text else ()
     return replace(
         card,
         name=f"{card.name}-{change}",
@@ -72,5 +73,6 @@ def _changed(
         paper={},
         paper_lir={},
         hash=sha256_text(canonical_json([card.hash, change])),
-        data_hash=data_hash(source, text, protocol),
+        attributes=attributes,
+        data_hash=data_hash(source, text, attributes, protocol),
     )

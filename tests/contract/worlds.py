@@ -42,6 +42,12 @@ class World:
         return leave_one_out(self.sequences)
 
     @property
+    def attributes(self) -> dict[str, tuple[str, ...]]:
+        """The parts of the texts by their labels, as a data set without its own would have them."""
+        parts = [dict(part.split(": ") for part in text[:-1].split(". ")) for text in self.texts]
+        return {label.lower(): tuple(part[label] for part in parts) for label in parts[0]}
+
+    @property
     def candidates(self) -> np.ndarray:
         return np.arange(len(self.texts), dtype=np.int32)
 
@@ -81,7 +87,9 @@ def quick(method: type[Method]) -> Method:
 def fitted(method: type[Method], world: World, seed: int = 0) -> Method:
     """Fit a method on a world's training part, through the harness's own hands."""
     made = quick(method)
-    cell = CellInput(made, world.name, world.texts, "bought", world.split, seed, "cpu")
+    cell = CellInput(
+        made, world.name, world.texts, "bought", world.split, seed, "cpu", world.attributes
+    )
     folder = Path(tempfile.mkdtemp(dir=_SCRATCH.name))
     context = RunContext(
         seed, "cpu", folder, Progress(shown=False), Validation(cell), lambda values: None

@@ -40,12 +40,14 @@ def read_items(reading: Reading, wanted: tuple[str, ...]) -> ItemRows:
     """Return the raw fields of the wanted items; none where the card has no file of items.
 
     Raises:
-        DataError: as `read_events`; or no line of the file has a field that the text needs.
+        DataError: as `read_events`; or no line of the file has a field that the text or an
+            attribute needs.
     """
     card, paths = reading.card, reading.paths
     if "items" not in paths or not card.text:
         return ItemRows((), Path(), frozenset())
-    items = ItemRows(card.text.fields, paths["items"], frozenset(wanted))
+    fields = dict.fromkeys((*card.text.fields, *(entry.field for entry in card.attributes)))
+    items = ItemRows(tuple(fields), paths["items"], frozenset(wanted))
     _reader(card).read_items(reading, items)
     items.check()
     return items

@@ -1,4 +1,4 @@
-"""The raw item table that readers fill: only the wanted items, only the fields of the text."""
+"""The raw item table that readers fill: the wanted items, the fields of text and attributes."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ class ItemRows:
             if field not in self._found:
                 known = did_you_mean(field, self._other_names)
                 raise DataError(
-                    f"{self._path}: no item has the field {field!r} that the card's [text] asks "
-                    f"for: {known}"
+                    f"{self._path}: no item has the field {field!r} that the card's [text] or "
+                    f"[[attributes]] asks for: {known}"
                 )
 
     def _checked(self, value: Any, field: str, place: Place) -> Any:

@@ -1,0 +1,1 @@
+"""Recformer: histories and items as token sequences, one encoder for both (KDD 2023)."""
