@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import environment
+from harness.data.mixture import Mixture, PreparedPart
 from harness.errors import MethodError
 from harness.histories import Histories
-from harness.method import Input, Method, RunContext, TrainingData
+from harness.method import Input, Method, RunContext, SourceDomain, TrainingData
 from harness.metrics import SELECTION_METRIC, mean
 from harness.progress import Bar, Progress, SilentBar
 from harness.ranking import TOP_K, NotANumberError, TargetRanks, rank_targets
 from harness.reporting import log_line, plain_report
 from harness.seeding import seed_everything
+from harness.shared_folders import SharedFolders
 from harness.splits import Split
 
 SCORE_BLOCK_BYTES = 64 << 20
@@ -44,6 +46,7 @@ class CellInput:
         seed: seeds everything.
         device: "cpu" or "cuda".
         item_attributes: by name, the value of every item.
+        mixture: what the method pre-trains on, or None.
     """
 
     method: Method
@@ -54,6 +57,7 @@ class CellInput:
     seed: int
     device: str
     item_attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mixture: Mixture | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,10 @@ class CellResult:
     report: dict[str, Any]
 
 
-def execute(cell: CellInput, work_dir: Path, log_path: Path, progress: Progress) -> CellResult:
+def execute(
+    cell: CellInput, work_dir: Path, log_path: Path, progress: Progress,
+    shared: SharedFolders | None = None,
+) -> CellResult:  # fmt: skip
     """Run one cell from seed to ranks.
 
     Args:
@@ -73,6 +80,7 @@ def execute(cell: CellInput, work_dir: Path, log_path: Path, progress: Progress)
         work_dir: an existing folder for the method's own files.
         log_path: where the fit log grows, a JSON line at a time, while the method learns.
         progress: makes progress bars.
+        shared: the folders that `RunContext.shared` gives; None for some in ``work_dir``.
 
     Raises:
         MethodError: scores of a wrong shape or type, or NaN (naming the user).
@@ -87,7 +95,7 @@ def execute(cell: CellInput, work_dir: Path, log_path: Path, progress: Progress)
             stream.write(log_line(values) + "\n")
             stream.flush()
 
-        context = RunContext(cell.seed, cell.device, work_dir, progress, validation, log)
+        context = RunContext(cell.seed, cell.device, work_dir, progress, validation, log, shared)
         started = time.perf_counter()
         cell.method.fit(training_data(cell), context)
         fit_s = time.perf_counter() - started
@@ -112,16 +120,37 @@ def execute(cell: CellInput, work_dir: Path, log_path: Path, progress: Progress)
 def training_data(cell: CellInput) -> TrainingData:
     """Return what the method declared, and nothing else."""
     inputs = cell.method.card.inputs
-    train = cell.split.train
+    parts = () if cell.mixture is None else cell.mixture.parts
     return TrainingData(
         dataset=cell.dataset,
         n_items=len(cell.item_texts),
-        histories=train if Input.TIMESTAMPS in inputs else train.without_timestamps(),
+        histories=_declared_times(cell.split.train, inputs),
         verb=cell.verb,
         inputs=inputs,
         _item_texts=cell.item_texts if Input.ITEM_TEXT in inputs else None,
         _item_attributes=cell.item_attributes if Input.ITEM_ATTRIBUTES in inputs else None,
+        sources=tuple(_source_domain(part, inputs) for part in parts),
     )
+
+
+def _source_domain(part: PreparedPart, inputs: frozenset[Input]) -> SourceDomain:
+    """Return what the method declared of one part; events that are held out stay behind."""
+    data = part.data
+    return SourceDomain(
+        name=data.card.name,
+        n_items=len(data.item_ids),
+        histories=_declared_times(part.training, inputs),
+        selection_targets=part.selection_targets,
+        probability=part.probability,
+        verb=data.card.verb,
+        inputs=inputs,
+        _item_texts=data.item_texts if Input.ITEM_TEXT in inputs else None,
+        _item_attributes=data.item_attributes if Input.ITEM_ATTRIBUTES in inputs else None,
+    )
+
+
+def _declared_times(histories: Histories, inputs: frozenset[Input]) -> Histories:
+    return histories if Input.TIMESTAMPS in inputs else histories.without_timestamps()
 
 
 def rank_users(
@@ -132,8 +161,7 @@ def rank_users(
     Blocks hold users of similar history length, longest first (padding is cheap and memory peaks
     early); results come back in the order of ``histories``.
     """
-    if Input.TIMESTAMPS not in method.card.inputs:
-        histories = histories.without_timestamps()
+    histories = _declared_times(histories, method.card.inputs)
     candidates = np.arange(n_items, dtype=np.int32)
     candidates.setflags(write=False)
     n_users = len(histories)

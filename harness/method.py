@@ -11,18 +11,21 @@ so that listing methods stays quick. Copy ``methods/popularity.py`` to begin.
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.errors import MethodError
 from harness.histories import FloatArray, Histories, IntArray
 from harness.progress import Progress
+from harness.shared_folders import SharedFolders
 
 
 class Input(StrEnum):
@@ -68,25 +71,12 @@ class MethodCard:
     quick_settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class TrainingData:
-    """What `fit` is given: training histories and the catalogue, less what is undeclared.
+class _Catalogue:
+    """Item texts and attributes that are refused to a method whose card does not declare them."""
 
-    Attributes:
-        dataset: the data set's name.
-        n_items: catalogue size; item indices run from 0 to ``n_items - 1``.
-        histories: the training part of every user (items 1 to n-2 under leave-one-out).
-        verb: the past participle for prompts: "bought", "watched".
-        inputs: what the method declared.
-    """
-
-    dataset: str
-    n_items: int
-    histories: Histories
-    verb: str
     inputs: frozenset[Input]
-    _item_texts: tuple[str, ...] | None = None
-    _item_attributes: Mapping[str, tuple[str, ...]] | None = None
+    _item_texts: tuple[str, ...] | None
+    _item_attributes: Mapping[str, tuple[str, ...]] | None
 
     @property
     def item_texts(self) -> tuple[str, ...]:
@@ -119,6 +109,60 @@ class TrainingData:
         return self._item_attributes
 
 
+@dataclass(frozen=True, eq=False)
+class SourceDomain(_Catalogue):
+    """One data set of the mixture that a method pre-trains on, less what is undeclared.
+
+    Attributes:
+        name: the data set's name.
+        n_items: its catalogue's size; item indices are its own, from 0 to ``n_items - 1``, and
+            have nothing to do with those of another domain or of the target.
+        histories: the events that may be trained on, of the users who have two or more of them.
+            ``users`` counts within this data set. With timestamps where they are declared and
+            the data set has them.
+        selection_targets: int32 [n_users], for each row of ``histories`` the event that follows
+            it, for choosing the checkpoint and for nothing else; None where this domain does not
+            choose it. At most one domain of a mixture does.
+        probability: the share of draws that the mixture gives to this domain; they sum to 1.
+        verb: the past participle for prompts.
+        inputs: what the method declared.
+    """
+
+    name: str
+    n_items: int
+    histories: Histories
+    selection_targets: NDArray[np.int32] | None
+    probability: float
+    verb: str
+    inputs: frozenset[Input]
+    _item_texts: tuple[str, ...] | None = None
+    _item_attributes: Mapping[str, tuple[str, ...]] | None = None
+
+
+@dataclass(frozen=True)
+class TrainingData(_Catalogue):
+    """What `fit` is given: training histories and the catalogue, less what is undeclared.
+
+    Attributes:
+        dataset: the data set's name.
+        n_items: catalogue size; item indices run from 0 to ``n_items - 1``.
+        histories: the training part of every user (items 1 to n-2 under leave-one-out).
+        verb: the past participle for prompts: "bought", "watched".
+        inputs: what the method declared.
+        sources: the data sets of the mixture that `Method.mixture` names, in its card's order;
+            empty where it names none.
+    """
+
+    dataset: str
+    n_items: int
+    histories: Histories
+    verb: str
+    inputs: frozenset[Input]
+    _item_texts: tuple[str, ...] | None = None
+    _item_attributes: Mapping[str, tuple[str, ...]] | None = None
+    sources: tuple[SourceDomain, ...] = ()
+
+
 def _after_fit(*_: Any) -> Any:
     raise MethodError("validate and log serve `fit` only; this is a pickled copy of its context")
 
@@ -137,6 +181,8 @@ class RunContext:
         progress: makes progress bars.
         validate_fn: see `validate`.
         log_fn: see `log`.
+        shared_folders: see `shared`; None for a context that no run made, whose folders then lie
+            in ``work_dir``.
     """
 
     seed: int
@@ -145,6 +191,7 @@ class RunContext:
     progress: Progress
     validate_fn: Validate
     log_fn: Callable[[Mapping[str, Any]], None]
+    shared_folders: SharedFolders | None = None
 
     def validate(self, method: Method, users: int | None = None) -> float:
         """Return the method's pessimistic NDCG@10 on the validation items.
@@ -166,10 +213,46 @@ class RunContext:
         """
         self.log_fn(values)
 
+    @contextlib.contextmanager
+    def shared(self, key: str) -> Iterator[Path]:
+        """Hold `shared_dir` alone: look there for the by-product, and make it where it is absent.
+
+        Another process that asks for the same folder meanwhile waits until this block ends, and
+        says so. The lock is not for one process to take twice: within the block, ask for no folder
+        of the same key.
+
+        Usage::
+
+            with context.shared(f"stage one, {settings}, seed {context.seed}") as folder:
+                if not (folder / "checkpoint.pt").is_file():
+                    train_and_write(folder / "checkpoint.pt")  # see `harness.files.atomic_write`
+        """
+        with self._shared_folders().alone(key, self.progress) as folder:
+            yield folder
+
+    def shared_dir(self, key: str) -> Path:
+        """Return an existing folder that all runs share, for by-products which ``key`` determines.
+
+        Such as a pre-trained checkpoint that serves several data sets. The folder depends on what
+        the harness knows to decide a by-product: the method and its code, its external inputs, the
+        mixture (content, verbs, attributes where they are declared), device and threads. The rest
+        is for ``key`` to say: the settings that matter, the seed, and the target's data if they
+        were used. What a stopped process left in it is still there: what counts as finished must
+        be written whole (`harness.files.atomic_write`), and last. To make something there, hold
+        it with `shared`.
+        """
+        return self._shared_folders().folder(key)
+
+    def _shared_folders(self) -> SharedFolders:
+        return self.shared_folders or SharedFolders(self.work_dir / "shared", "method", "")
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Let fitted methods be pickled: a copy scores, but can neither validate nor log."""
         silent = Progress(shown=False)
-        return RunContext, (self.seed, self.device, self.work_dir, silent, _after_fit, _after_fit)
+        return RunContext, (
+            self.seed, self.device, self.work_dir, silent, _after_fit, _after_fit,
+            self.shared_folders,
+        )  # fmt: skip
 
     def user_generator(self, user: int, purpose: int = 0) -> np.random.Generator:
         """Return a generator that depends on (seed, user, purpose) and on nothing else."""
@@ -197,6 +280,19 @@ class Method(ABC):
             UsageError: something that the settings name does not exist.
         """
         return {}
+
+    @classmethod
+    def mixture(cls, settings: Any) -> str | None:
+        """Return the mixture that the method wants to pre-train on with these settings, or None.
+
+        A shipped mixture's name, or the path of a ``.toml`` file (see `harness.data.mixture`; a
+        relative path starts from the folder that the run was started in). Asked when a run is
+        planned, so it must be quick and import nothing heavy. The harness prepares it, refuses it
+        for a data set whose held-out items it would show, makes its content a part of the run id
+        and hands its parts to `fit` as `TrainingData.sources`; also where what the method made of
+        them stands in `RunContext.shared` already.
+        """
+        return None
 
     @abstractmethod
     def fit(self, data: TrainingData, context: RunContext) -> None:

@@ -11,10 +11,12 @@ from typing import Any, Protocol
 
 from harness import environment, registry
 from harness.data.card import DatasetCard
+from harness.data.mixture import Mixture, load_mixture_card
 from harness.data.prepared import PreparedData
 from harness.errors import DataError, UsageError, did_you_mean
 from harness.files import exclusive_lock
 from harness.method import Input, Method
+from harness.pretraining import PreparedMixtures, Pretraining, lacking_input, plan_pretraining
 from harness.protocol import BASELINES, protocol_of, row_id, run_id
 from harness.records import (
     RECORD_FILE,
@@ -28,6 +30,8 @@ from harness.settings import Layer, parse_assignment, resolve
 from harness.splits import split_hash
 
 LOCK_FILE = ".lock"
+ITEM_ATTRIBUTES = "item attributes"
+"""The name, among what decides a result from outside, of the target's attributes."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,9 @@ class Cell:
         seed: the cell's seed.
         device: "cpu" or "cuda".
         source: digest of the method's code as it was planned.
-        external: what `Method.external_inputs` said when it was planned.
+        external: what decides the result besides code, data and settings: what
+            `Method.external_inputs` said when it was planned, attributes that are read, and what
+            of the mixture counts (see `harness.pretraining.Pretraining`).
         row_id: see `harness.protocol.row_id`.
         run_id: see `harness.protocol.run_id`.
         folder: where its record goes.
@@ -74,6 +80,7 @@ class Cell:
         finished: the record of an earlier finished run of this very cell, or None.
         fresh: run even so.
         plan: one line: what will happen and why.
+        mixture: what the method pre-trains on, or None.
     """
 
     choice: MethodChoice
@@ -92,6 +99,7 @@ class Cell:
     finished: Record | None
     fresh: bool
     plan: str
+    mixture: Mixture | None = None
 
     @property
     def kept(self) -> bool:
@@ -111,7 +119,9 @@ def choose_methods(names: Sequence[str], assignments: Sequence[str]) -> list[Met
     every board is judged by.
 
     Raises:
-        UsageError: an unknown method, preset or setting, or ``--set`` for a method not named.
+        UsageError: an unknown method, preset, setting or mixture, or ``--set`` for a method not
+            named.
+        DataError: a method's mixture is malformed.
     """
     assigned: dict[str, dict[str, str]] = {}
     for text in assignments:
@@ -134,7 +144,11 @@ def choose_methods(names: Sequence[str], assignments: Sequence[str]) -> list[Met
                 f"{did_you_mean(method, methods)}"
             )
     for choice in choices:  # what cannot be is refused before anything is prepared or trained
-        choice.entry.method.external_inputs(_resolve(choice, {})[0])
+        settings = _resolve(choice, {})[0]
+        choice.entry.method.external_inputs(settings)
+        mixture = choice.entry.method.mixture(settings)
+        if mixture is not None:
+            load_mixture_card(mixture)
     return choices
 
 
@@ -161,37 +175,43 @@ def _resolve(
 
 def plan_cells(
     choices: Sequence[MethodChoice], data: PreparedData, seeds: Sequence[int], device: str,
-    out: Path, fresh: bool,
+    out: Path, fresh: bool, mixtures: PreparedMixtures | None = None,
 ) -> list[Cell]:  # fmt: skip
     """Plan the cells of one data set, each once: ``--set`` may repeat a value that holds anyway.
 
+    Mixtures that methods pre-train on are prepared here, for their content is in the run id.
+
     Raises:
-        UsageError: the data set's card names a method or a setting that does not exist.
+        UsageError: the data set's card names a method or a setting that does not exist, or the
+            mixture of a method does not.
     """
     cells: dict[tuple[str, int], Cell] = {}
     for choice in choices:
         for seed in seeds:
-            cell = plan_cell(choice, data, seed, device, out, fresh)
+            cell = plan_cell(choice, data, seed, device, out, fresh, mixtures)
             cells.setdefault((cell.label, seed), cell)
     return list(cells.values())
 
 
 def plan_cell(
-    choice: MethodChoice, data: PreparedData, seed: int, device: str, out: Path, fresh: bool
-) -> Cell:
+    choice: MethodChoice, data: PreparedData, seed: int, device: str, out: Path, fresh: bool,
+    mixtures: PreparedMixtures | None = None,
+) -> Cell:  # fmt: skip
     """Decide what is to become of one cell.
 
     Raises:
-        UsageError: the data set's card names a method or a setting that does not exist.
+        UsageError: see `plan_cells`.
+        HarnessError: the method names a mixture, and ``mixtures`` is None.
     """
     _check_card(data.card)
     settings, origins, changed = _resolve(
         choice, data.card.method_settings.get(choice.entry.name, {})
     )
     source = _source_hash(choice.entry.name)
-    external = dict(choice.entry.method.external_inputs(settings))
+    pretraining = plan_pretraining(choice.entry.method, settings, data, mixtures)
+    external = {**choice.entry.method.external_inputs(settings), **pretraining.external}
     if Input.ITEM_ATTRIBUTES in choice.entry.method.card.inputs:
-        external["item attributes"] = f"sha256:{data.attributes_hash}"
+        external[ITEM_ATTRIBUTES] = f"sha256:{data.attributes_hash}"
     label = choice.name
     if changed:
         label += " (" + ", ".join(f"{name}={changed[name]}" for name in sorted(changed)) + ")"
@@ -209,11 +229,12 @@ def plan_cell(
     )
     identity = run_id(row, seed)
     folder = out / data.card.name / choice.name.replace(":", "-") / f"seed{seed}-{identity[:12]}"
-    obstacle = _obstacle(choice.entry.method, data)
+    obstacle = _obstacle(choice.entry.method, data, pretraining)
     finished = finished_record(folder, identity)
     return Cell(
         choice, settings, origins, label, data, seed, device, source, external, row, identity,
         folder, obstacle, finished, fresh, _plan(obstacle, folder, finished, fresh),
+        pretraining.mixture,
     )  # fmt: skip
 
 
@@ -232,15 +253,11 @@ def _source_hash(name: str) -> str:
     return source_hash(load_method(name))
 
 
-def _obstacle(method: type[Method], data: PreparedData) -> str | None:
+def _obstacle(method: type[Method], data: PreparedData, pretraining: Pretraining) -> str | None:
     missing = environment.missing_packages(method.card.requires)
     if missing:
         return f"needs {', '.join(missing)}, not installed; see `python -m harness doctor`"
-    if Input.ITEM_TEXT in method.card.inputs and not data.card.text:
-        return f"reads item texts, and {data.card.name} has none"
-    if Input.ITEM_ATTRIBUTES in method.card.inputs and not data.card.attributes:
-        return f"reads item attributes, and {data.card.name} has none"
-    return None
+    return lacking_input(method, data.card) or pretraining.obstacle
 
 
 def finished_record(folder: Path, identity: str) -> Record | None:

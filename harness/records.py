@@ -41,7 +41,8 @@ class Record:
         row_id: the same without the seed; the seeds of one row of a board share it.
         status: "ok", "failed" or "skipped".
         reason: why a cell failed or was skipped.
-        method: name, preset, label, title, paper, inputs, settings, origins, overrides.
+        method: name, preset, label, title, paper, inputs, settings, origins, external
+            inputs; name, hashes and parts of the mixture where it pre-trains on one.
         dataset: name, title, hashes, sizes, redistributable.
         protocol: split, dedup, filter, candidates, masking, selection metric.
         seed: the cell's seed.

@@ -28,6 +28,8 @@ EVALUATION = (
     "harness.ranking", "harness.metrics", "harness.compiled",
 )  # fmt: skip
 """The parts of the harness that decide a rank, or which epoch is kept."""
+PRETRAINING = ("harness.data.mixture", "harness.data.mixture_card")
+"""For methods that may pre-train on a mixture: the parts that decide which events these see."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,9 @@ def source_hash(entry: MethodEntry) -> str:
 
     It covers the method's module or package and, transitively, what these import from the same
     top-level package (``methods/_*.py``, or the rest of a plug-in), and the parts of the harness
-    that decide a rank.
+    that decide a rank, with those that make mixtures where the method may name one.
     """
     top = entry.module.partition(".")[0]
-    return source.digest([*source.followed(entry.module, within=top), *EVALUATION])
+    names_one = any("mixture" in vars(kind) for kind in entry.method.__mro__ if kind is not Method)
+    deciding = (*EVALUATION, *PRETRAINING) if names_one else EVALUATION
+    return source.digest([*source.followed(entry.module, within=top), *deciding])

@@ -14,12 +14,21 @@ from harness import environment
 from harness.cells import CellInput, CellResult, execute
 from harness.data.prepared import PreparedData
 from harness.errors import HarnessError
-from harness.files import exclusive_lock, explain_os_error, sha256_file, write_text
+from harness.files import (
+    canonical_json,
+    exclusive_lock,
+    explain_os_error,
+    sha256_file,
+    sha256_text,
+    write_text,
+)
 from harness.metrics import summary, tie_rate
-from harness.planning import LOCK_FILE, Cell, finished_record
+from harness.planning import ITEM_ATTRIBUTES, LOCK_FILE, Cell, finished_record
+from harness.pretraining import mixture_facts
 from harness.progress import Progress
 from harness.protocol import protocol_of
 from harness.records import FIT_LOG_FILE, Record, Status, rank_arrays, ranks_digest, write_record
+from harness.shared_folders import FOLDER, SharedFolders
 from harness.splits import Split, leave_one_out, split_hash
 
 TRACEBACK_FILE = "traceback.txt"
@@ -37,8 +46,10 @@ class Outcome(NamedTuple):
         return self.state in ("ok", "kept")
 
 
-def run_cells(cells: Iterable[Cell], progress: Progress) -> dict[str, Outcome]:
+def run_cells(cells: Iterable[Cell], progress: Progress, cache: Path) -> dict[str, Outcome]:
     """Run every cell that needs it; return cell name -> outcome.
+
+    By-products that cells share are kept in the folder ``cache``.
 
     Failures and skips are told on standard error, also where ``progress`` is silent. Ctrl-C ends
     the run at once and passes through: finished cells keep their records, the one in progress
@@ -46,13 +57,13 @@ def run_cells(cells: Iterable[Cell], progress: Progress) -> dict[str, Outcome]:
     """
     outcomes = {}
     for cell in cells:
-        outcomes[cell.name] = outcome = _run_cell(cell, progress)
+        outcomes[cell.name] = outcome = _run_cell(cell, progress, cache)
         if not outcome.is_good:
             progress.warn(f"{cell.name}: {outcome.state}: {outcome.reason}")
     return outcomes
 
 
-def _run_cell(cell: Cell, progress: Progress) -> Outcome:
+def _run_cell(cell: Cell, progress: Progress, cache: Path) -> Outcome:
     if cell.kept:
         progress.say(f"{cell.name}: {cell.plan}")
         return Outcome("kept")
@@ -60,12 +71,12 @@ def _run_cell(cell: Cell, progress: Progress) -> Outcome:
         with exclusive_lock(cell.folder / LOCK_FILE) as mine:
             if not mine:
                 return Outcome("failed", "another process is running this cell")
-            return _run_locked(cell, progress)
+            return _run_locked(cell, progress, cache)
     except OSError as error:
         return Outcome("failed", f"its record cannot be written: {explain(error)}")
 
 
-def _run_locked(cell: Cell, progress: Progress) -> Outcome:
+def _run_locked(cell: Cell, progress: Progress, cache: Path) -> Outcome:
     if not cell.fresh and finished_record(cell.folder, cell.run_id) is not None:
         progress.say(f"{cell.name}: kept: another process has finished it meanwhile")
         return Outcome("kept")
@@ -75,18 +86,37 @@ def _run_locked(cell: Cell, progress: Progress) -> Outcome:
         return Outcome("skipped", cell.obstacle)
     progress.say(f"{cell.name}: {cell.plan}")
     try:
-        _run_and_record(cell, progress.prefixed(f"{cell.data.card.name} / {cell.label}"))
+        prefixed = progress.prefixed(f"{cell.data.card.name} / {cell.label}")
+        _run_and_record(cell, prefixed, shared_folders(cell, cache))
     except (Exception, SystemExit) as error:  # a library's sys.exit must not end the others either
         return Outcome("failed", _note_failure(cell, error))
     (cell.folder / TRACEBACK_FILE).unlink(missing_ok=True)
     return Outcome("ok")
 
 
-def _run_and_record(cell: Cell, progress: Progress) -> None:
+def shared_folders(cell: Cell, cache: Path) -> SharedFolders:
+    """Return the folders in ``cache`` that a cell shares with cells of its method.
+
+    What may decide a by-product is part of their identity, so that no checkpoint of other code,
+    weights or sources is ever taken for this one's. The target's data set is not: they are shared
+    among data sets; a by-product that depends on it must say so in its key.
+    """
+    external = {name: value for name, value in cell.external.items() if name != ITEM_ATTRIBUTES}
+    identity = {
+        "source": cell.source,
+        "external": external,
+        "device": cell.device,
+        "threads": environment.numeric_threads(),
+    }
+    name, root = cell.choice.entry.name, cache.absolute() / FOLDER
+    return SharedFolders(root, name, sha256_text(canonical_json(identity)))
+
+
+def _run_and_record(cell: Cell, progress: Progress, shared: SharedFolders) -> None:
     work_dir = _empty_folder(cell.folder / "work")
     log_path = cell.folder / f"{FIT_LOG_FILE}.part"
     split = leave_one_out(cell.data.sequences)
-    result = execute(_cell_input(cell, split), work_dir, log_path, progress)
+    result = execute(_cell_input(cell, split), work_dir, log_path, progress, shared)
     arrays = rank_arrays(split.test_histories.users, result.ranks)
     record = _record(cell, "ok", result=result, ranks_sha256=ranks_digest(arrays))
     record = dataclasses.replace(record, fit_log_sha256=sha256_file(log_path))
@@ -140,6 +170,7 @@ def _cell_input(cell: Cell, split: Split) -> CellInput:
         seed=cell.seed,
         device=cell.device,
         item_attributes=cell.data.item_attributes,
+        mixture=cell.mixture,
     )
 
 
@@ -177,7 +208,7 @@ def _record(
 
 def _method_facts(cell: Cell) -> dict[str, Any]:
     card = cell.choice.entry.method.card
-    return {
+    facts = {
         "name": cell.choice.entry.name,
         "preset": cell.choice.preset,
         "label": cell.label,
@@ -188,6 +219,7 @@ def _method_facts(cell: Cell) -> dict[str, Any]:
         "origins": dict(cell.origins),
         "external_inputs": dict(cell.external),
     }
+    return facts if cell.mixture is None else {**facts, "mixture": mixture_facts(cell.mixture)}
 
 
 def dataset_facts(data: PreparedData) -> dict[str, Any]:

@@ -15,12 +15,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent, indent
+from typing import Any
 
 import numpy as np
 import pytest
 
 from harness import cli, planning, registry
+from harness.data.cards import load_card
+from harness.data.prepare import prepare
+from harness.data.prepared import PreparedData
+from harness.pretraining import PreparedMixtures
+from harness.progress import Progress
 
+SILENT = Progress(shown=False)
 ROOT = Path(__file__).resolve().parent.parent
 
 CARD = """\
@@ -90,6 +97,19 @@ def write_card(
     return path
 
 
+def mixture_text(
+    names: Sequence[str] = ("films", "games"),
+    rules: Sequence[str] = ("leave-one-out", "leave-one-out"),
+    selecting: int | None = None, exponent: float = 0.3,
+) -> str:  # fmt: skip
+    """Return a mixture of cards that lie beside it; the part at index ``selecting`` selects."""
+    text = f'name = "mix"\ntitle = "A mixture"\n[mixture]\nexponent = {exponent}\n'
+    for index, (name, rule) in enumerate(zip(names, rules, strict=True)):
+        text += f'[[mixture.parts]]\ndataset = "{name}.toml"\ntraining = "{rule}"\n'
+        text += "selection = true\n" if index == selecting else ""
+    return text
+
+
 METHOD = '''\
 """A method made up for a test."""
 
@@ -121,7 +141,7 @@ class Toy(Method):
         presets={{"strong": {{"strength": 5.0}}}},
     )
     Settings = ToySettings
-
+{mixture}
     def fit(self, data, context):
         CALLS.append("fit")
 {fit}
@@ -137,17 +157,26 @@ class Toy(Method):
 METHOD = Toy
 '''
 
+MIXTURE = """
+    @classmethod
+    def mixture(cls, settings):
+        return {mixture}
+"""
 BY_INDEX = "return np.tile(candidates * 1.0, (len(histories), 1))"
 
 
 def method_source(
     fit: str = "pass", score: str = BY_INDEX, describe: str = "return {}",
-    inputs: str = "Input.ITEM_IDS", card: str = "",
+    inputs: str = "Input.ITEM_IDS", card: str = "", mixture: str | None = None,
 ) -> str:  # fmt: skip
-    """Return the code of a method whose parts are given as statements."""
+    """Return the code of a method whose parts are given as statements.
+
+    ``mixture`` is an expression of the settings: what the method pre-trains on.
+    """
     bodies = {"fit": fit, "score": score, "describe": describe}
     parts = {key: indent(dedent(text).strip("\n"), " " * 8) for key, text in bodies.items()}
-    return METHOD.format(inputs=inputs, card=card, **parts)
+    named = "" if mixture is None else MIXTURE.format(mixture=mixture)
+    return METHOD.format(inputs=inputs, card=card, mixture=named, **parts)
 
 
 @dataclass(frozen=True)
@@ -245,6 +274,52 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugin]:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
             del sys.modules[name]
     planning._source_hash.cache_clear()
+
+
+class Mixed:
+    """A toy that names the mixture ``mix.toml``, and the data sets films, games and tiny."""
+
+    def __init__(self, folder: Path, plugin: Plugin) -> None:
+        self.folder = folder / "mixed"
+        self.path = self.folder / "mix.toml"
+        self.out = folder / "runs"
+        self.prepared: list[str] = []
+        self._cache = folder / "cache"
+        self._plugin = plugin
+        for name, n_users in (("films", 10), ("games", 20)):
+            write_card(self.folder, self.sequences(name, n_users), name)
+        self.target = prepare(load_card(str(write_card(self.folder))), self._cache, SILENT)
+        self.method()
+
+    @staticmethod
+    def sequences(name: str, n_users: int) -> list[list[str]]:
+        """Items of this data set alone."""
+        return [[f"{name}-{item}" for item in row] for row in random_sequences(n_users)]
+
+    def write(self, **parts: Any) -> None:
+        """Write the mixture (see `mixture_text`)."""
+        self.path.write_text(mixture_text(**parts), encoding="utf-8")
+
+    def method(self, named: str | None = None, code: bool = False, **parts: str) -> Any:
+        """Write the method that names a mixture, by default this one; its module."""
+        text = str(self.path) if named is None else named
+        return self._plugin("toy", mixture=text if code else repr(text), **parts)
+
+    def prepare(self, reference: str) -> PreparedData:
+        """Prepare a part, and count it."""
+        card = load_card(reference)
+        self.prepared.append(card.name)
+        return prepare(card, self._cache, SILENT)
+
+    def cell(
+        self, name: str = "toy", seed: int = 0, device: str = "cpu",
+        target: PreparedData | None = None, mixtures: PreparedMixtures | None = None,
+    ) -> planning.Cell:  # fmt: skip
+        """Plan one cell."""
+        choice = planning.choose_methods([name], [])[0]
+        mixtures = mixtures or PreparedMixtures(self.prepare)
+        data = target or self.target
+        return planning.plan_cell(choice, data, seed, device, self.out, False, mixtures)
 
 
 def install(folder: Path, name: str, **parts: str) -> Path:

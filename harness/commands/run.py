@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.commands.board_runs import Runs, asked_runs
@@ -20,12 +22,13 @@ from harness.commands.options import (
 from harness.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from harness.data.card import DatasetCard
     from harness.data.prepared import PreparedData
     from harness.external.cells import ExternalCell
     from harness.external.submission import Submission
     from harness.planning import Cell, PlannedCell
 
-
+Prepare = Callable[["DatasetCard"], "PreparedData"]
 THREADS_HELP = (
     "threads of numeric code (default: $OMP_NUM_THREADS, or 2); a part of the result on a CPU, "
     "since sums round in another order, so the default does not follow the machine"
@@ -87,9 +90,10 @@ def execute(options: argparse.Namespace) -> int:
     if options.external_split is not None and not submissions:
         raise UsageError("--external-split goes with --external")
     device = _device(options.device)
-    prepared, absent = _prepared(options)
+    prepare = _prepare_once(options)
+    prepared, absent = _prepared(options, prepare)
     external = _external(options, submissions, prepared, absent)
-    cells = _planned(options, runs, prepared, device)
+    cells = _planned(options, runs, prepared, device, prepare)
     if options.dry_run:
         listed: list[PlannedCell] = [*external, *cells]
         for cell in listed:
@@ -124,39 +128,67 @@ def _device(chosen: str) -> str:
     return default_device() if chosen == "auto" else chosen
 
 
-def _prepared(options: argparse.Namespace) -> tuple[list[PreparedData], list[str]]:
-    """Return every data set that can be prepared, and why others cannot."""
-    from harness.data.prepare import prepare
+def _prepare_once(options: argparse.Namespace) -> Prepare:
+    """Return what prepares a data set, once: the part of a mixture may be evaluated on, too."""
+    from harness.data.prepare import prepare, prepared_folder
     from harness.progress import Progress
 
-    progress = Progress(shown=not options.quiet)
+    progress, cache = Progress(shown=not options.quiet), _cache(options)
+    known: dict[tuple[Path, str], PreparedData] = {}
+
+    def prepare_once(card: DatasetCard) -> PreparedData:
+        key = (prepared_folder(card, cache), card.hash)
+        if key not in known:
+            known[key] = prepare(card, cache, progress)
+        return known[key]
+
+    return prepare_once
+
+
+def _cache(options: argparse.Namespace) -> Path:
+    chosen: Path | None = options.cache
+    return chosen or default_cache()
+
+
+def _prepared(
+    options: argparse.Namespace, prepare: Prepare
+) -> tuple[list[PreparedData], list[str]]:
+    """Return every data set that can be prepared, and why others cannot."""
     cards = [chosen_card(name, options) for name in names(options.datasets)]
     if not cards:
         raise UsageError("--datasets names no data set")
     if len({card.name for card in cards}) < len(cards):
         raise UsageError("two of the --datasets have the same name; give one of the cards another")
-    cache = options.cache or default_cache()
     prepared: list[PreparedData] = []
     absent: list[str] = []
     for card in cards:
         try:
-            prepared.append(prepare(card, cache, progress))
+            prepared.append(prepare(card))
         except DataError as error:  # the other data sets can still be run
             absent.append(str(error))
     return prepared, absent
 
 
 def _planned(
-    options: argparse.Namespace, runs: Runs, prepared: list[PreparedData], device: str
+    options: argparse.Namespace, runs: Runs, prepared: list[PreparedData], device: str,
+    prepare: Prepare,
 ) -> list[Cell]:  # fmt: skip
-    """Return the cells of every data set, each once: the baselines join every one of the runs."""
-    from harness.planning import plan_cells
+    """Return the cells of every data set, each once: the baselines join every one of the runs.
 
+    The parts of a mixture are prepared in the variant that the command line asks for, as the data
+    sets are.
+    """
+    from harness.planning import plan_cells
+    from harness.pretraining import PreparedMixtures
+
+    mixtures = PreparedMixtures(lambda reference: prepare(chosen_card(reference, options)))
     planned = [
         cell
         for data in prepared
         for choices, seed_list in runs
-        for cell in plan_cells(choices, data, seed_list, device, options.out, options.fresh)
+        for cell in plan_cells(
+            choices, data, seed_list, device, options.out, options.fresh, mixtures
+        )
     ]
     return list({cell.name: cell for cell in planned}.values())
 
@@ -196,7 +228,7 @@ def _run(options: argparse.Namespace, cells: list[Cell], external: list[External
 
     progress = Progress(shown=not options.quiet)
     # submissions first: they take seconds, and what is wrong with a file shows at once
-    outcomes = record_submissions(external, progress) | run_cells(cells, progress)
+    outcomes = record_submissions(external, progress) | run_cells(cells, progress, _cache(options))
     planned: list[PlannedCell] = [*cells, *external]
     for name, data in {cell.data.card.name: cell.data for cell in planned}.items():
         board = run_board(options.out, [cell for cell in planned if cell.data.card.name == name])

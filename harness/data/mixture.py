@@ -38,8 +38,8 @@ class PreparedPart:
     Attributes:
         data: the whole prepared data set; item texts are read from here.
         rule: a key of `HELD_OUT`.
-        training: the users who can be drawn; ``users`` holds their index in ``data``. Without
-            timestamps.
+        training: the users who can be drawn; ``users`` holds their index in ``data``. With
+            timestamps where ``data`` has them.
         selection_targets: int32, for each row of ``training`` the event that follows it, which
             selects the checkpoint; None where this part does not select.
         users_too_short: how many users are left out, since fewer than two events of theirs may be
@@ -218,7 +218,7 @@ def _check_reference(part: MixturePart, where: str) -> None:
 def _prepare_part(part: MixturePart, data: PreparedData, where: str) -> PreparedPart:
     """Return a part without its probability, which depends on the others."""
     held_out = HELD_OUT[part.training]
-    known = data.sequences.without_timestamps()
+    known = data.sequences
     rows = np.flatnonzero(known.lengths - held_out >= 2)
     if not len(rows):
         raise DataError(

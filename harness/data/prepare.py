@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +28,11 @@ from harness.data.sources import (
 from harness.data.storage import MANIFEST, load, store, stored_sources
 from harness.data.text import cleaned
 from harness.errors import DataError
-from harness.files import exclusive_lock, sha256_text
+from harness.files import sha256_text
 from harness.histories import Histories
+from harness.locking import alone
 from harness.progress import Progress
 
-_WAIT_S = 0.2
 _PREPARING = (
     "harness.data.card",
     "harness.data.card_parsing",
@@ -73,8 +71,9 @@ def prepare(
             damaged prepared folder, a full disk. Nothing half-built is ever taken for finished.
     """
     target = prepared_folder(card, cache)
+    waiting = f"{card.name}: waiting for another process that prepares it"
     try:
-        with _alone(target, card.name, progress):
+        with alone(target, waiting, progress):
             if refresh or not _is_current(target, card, folder, cache, progress):
                 _build_into(target, card, progress, folder)
             data = load(target, card)
@@ -129,21 +128,6 @@ def _is_current(
             progress.warn(f"{card.name}: {path} has changed; preparing anew")
             return False
     return True
-
-
-@contextlib.contextmanager
-def _alone(folder: Path, name: str, progress: Progress) -> Iterator[None]:
-    """Wait until no other process prepares or loads this folder."""
-    said = False
-    while True:
-        with exclusive_lock(folder.with_name(f".{folder.name}.lock")) as held:
-            if held:
-                yield
-                return
-        if not said:
-            progress.say(f"{name}: waiting for another process that prepares it")
-            said = True
-        time.sleep(_WAIT_S)
 
 
 def _build_into(target: Path, card: DatasetCard, progress: Progress, folder: Path | None) -> None:

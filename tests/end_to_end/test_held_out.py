@@ -12,7 +12,7 @@ from harness.histories import Histories
 from harness.method import Input
 from harness.progress import Progress
 from harness.splits import leave_one_out
-from tests.toys import write_card
+from tests.toys import mixture_text, write_card
 
 SPY = """
 SEEN["train"] = [items.tolist() for items in data.histories]
@@ -134,3 +134,77 @@ def test_asking_for_more_users_than_there_are_means_all(shell, marked):
     marked.USERS = 1000
     shell.run("toy", "--quiet")
     assert shell.records()["toy 0"]["report"]["validation_users"] == [12]
+
+
+SOURCES_SPY = """
+SEEN["sources"] = data.sources
+"""
+
+
+def _sequences(name):
+    """Nine users who share three items; whose last items occur nowhere else."""
+    return [[*"abc", f"{name}-valid{user}", f"{name}-xtest{user}"] for user in range(9)]
+
+
+def _pretrain(shell, plugin, rules, selecting=None):
+    """Run a method that pre-trains on the target, tiny, and on films."""
+    folder = shell.card.parent
+    for name in ("tiny", "films"):
+        write_card(folder, _sequences(name), name)
+    mixture = folder / "mix.toml"
+    mixture.write_text(mixture_text(("tiny", "films"), rules, selecting))
+    toy = plugin("toy", fit=SOURCES_SPY, mixture=repr(str(mixture)))
+    toy.SEEN = {}
+    return toy, shell.run("toy", "--quiet")
+
+
+def _item_ids(shell, name):
+    card = load_card(str(shell.card.with_name(f"{name}.toml")))
+    return list(prepare(card, shell.cache, Progress(shown=False)).item_ids)
+
+
+def _reachable(value, seen):
+    """Yield every array that can be reached from a value, and the memory behind it."""
+    if id(value) in seen or isinstance(value, str | int | float | type(None)):
+        return
+    seen.add(id(value))
+    if isinstance(value, np.ndarray):
+        yield value
+        yield from _reachable(value.base, seen)
+    elif isinstance(value, dict | tuple | list | frozenset):
+        parts = value.values() if isinstance(value, dict) else value
+        for part in parts:
+            yield from _reachable(part, seen)
+    else:
+        yield from _reachable(vars(value), seen)
+
+
+def test_held_out_items_of_the_target_never_reach_fit_through_the_mixture(shell, plugin):
+    toy, done = _pretrain(shell, plugin, ("leave-one-out", "all-but-last"), selecting=1)
+    assert done.code == 0, done.err
+    ids = _item_ids(shell, "tiny")
+    held_out = {index for index, item in enumerate(ids) if len(item) > 1}
+    assert len(held_out) == 18
+    tiny, films = toy.SEEN["sources"]
+    assert [items.tolist() for items in tiny.histories] == [[ids.index(i) for i in "abc"]] * 9
+    arrays = [array for array in _reachable(tiny, set()) if array is not tiny.histories.offsets]
+    assert any(array is tiny.histories.items for array in arrays)
+    for array in arrays:
+        if array.dtype == np.int32:  # items; users and offsets are int64
+            assert not held_out & set(array.ravel().tolist())
+    # of films, which nothing is evaluated on, the last items alone are held out: they select
+    films_ids = _item_ids(shell, "films")
+    last = [films_ids.index(f"films-xtest{user}") for user in range(9)]
+    assert films.selection_targets.tolist() == last
+    assert not set(last) & set(films.histories.items.tolist())
+    assert films_ids.index("films-valid0") in films.histories[0]
+
+
+@pytest.mark.parametrize("rule", ["whole", "all-but-last"])
+def test_a_mixture_that_would_show_held_out_items_trains_nothing(shell, plugin, rule):
+    toy, done = _pretrain(shell, plugin, (rule, "leave-one-out"))
+    assert done.code == 1
+    assert "part number 1, tiny, may train on validation or test items of tiny" in done.err
+    assert "fit" not in toy.CALLS
+    assert shell.records()["toy 0"]["status"] == "skipped"
+    assert shell.records()["lir 0"]["status"] == "ok"

@@ -100,11 +100,11 @@ def test_a_cell_that_another_process_finished_meanwhile_is_kept(shell, plugin, f
     toy = plugin("toy")
     real = runner.run_cells
 
-    def late(cells, progress):
+    def late(cells, progress, cache):
         cells = list(cells)  # planned while nothing was there; now another process does it all
-        real(cells, progress)
+        real(cells, progress, cache)
         toy.CALLS.clear()
-        return real(cells, progress)
+        return real(cells, progress, cache)
 
     monkeypatch.setattr(runner, "run_cells", late)
     done = shell.run("toy", *(["--fresh"] if fresh else []))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tabulate import tabulate
 
 from harness.commands.data.preparing import Preparing, add_preparing_options
-from harness.commands.options import add_out_option, chosen_card
+from harness.commands.options import add_out_option, chosen_card, default_cache
 from harness.errors import HarnessError, UsageError
 
 if TYPE_CHECKING:
@@ -144,7 +144,8 @@ def _optimistic(data: PreparedData, name: str, options: argparse.Namespace) -> d
 
     choices = [choice for choice in choose_methods(["lir"], []) if choice.entry.name == "lir"]
     cells = plan_cells(choices, data, [0], "cpu", options.out, fresh=False)
-    outcomes = run_cells(cells, Progress(shown=not options.quiet))
+    progress = Progress(shown=not options.quiet)
+    outcomes = run_cells(cells, progress, options.cache or default_cache())
     bad = [outcome.reason for outcome in outcomes.values() if not outcome.is_good]
     if bad:
         raise HarnessError(f"{name}: the Last Item Repeater did not finish: {bad[0]}")

@@ -46,8 +46,12 @@ def read_items(reading: Reading, wanted: tuple[str, ...]) -> ItemRows:
     card, paths = reading.card, reading.paths
     if "items" not in paths or not card.text:
         return ItemRows((), Path(), frozenset())
-    fields = dict.fromkeys((*card.text.fields, *(entry.field for entry in card.attributes)))
-    items = ItemRows(tuple(fields), paths["items"], frozenset(wanted))
+    others = tuple(
+        dict.fromkeys(
+            entry.field for entry in card.attributes if entry.field not in card.text.fields
+        )
+    )
+    items = ItemRows(card.text.fields, paths["items"], frozenset(wanted), others)
     _reader(card).read_items(reading, items)
     items.check()
     return items

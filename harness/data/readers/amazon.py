@@ -166,10 +166,10 @@ def read_items(reading: Reading, items: ItemRows) -> None:
         DataError: naming file and line.
     """
     path = reading.paths["items"]
-    decoder = _items_decoder(items.fields)
+    decoder = _items_decoder(items.kept)
 
     def parse(place: Place, raw: bytes) -> None:
-        values = _quick_item(decoder, items.fields, raw)
+        values = _quick_item(decoder, items.kept, raw)
         if values is None:
             values = object_of(raw, place, literals=True)
         items.add(identifier(values.get("asin"), "asin", place), values, place)

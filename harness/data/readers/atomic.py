@@ -74,7 +74,7 @@ def read_items(reading: Reading, items: ItemRows) -> None:
     def parse(place: Place, row: Mapping[str, str]) -> None:
         items.add(identifier(row[id_column], id_column, place), row, place)
 
-    wanted = {id_column, *items.fields}
+    wanted = {id_column, *items.kept}
     for _ in each_row(
         path, wanted, reading.label("items"), parse, reading.faults, reading.progress
     ):

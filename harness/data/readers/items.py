@@ -15,17 +15,22 @@ class ItemRows:
     """Collects items line by line. An id that comes again with the same content is counted.
 
     Args:
-        fields: the source fields to keep.
+        fields: the source fields of the text.
         path: the file, for messages.
         wanted: the ids to keep; lines of other items are passed over.
+        others: fields to keep besides, which a line, and a file of JSON lines, need not have.
 
     Attributes:
+        kept: the fields of either kind.
         values: the fields by item id; an item without a line is absent.
         repeated: lines that repeat an earlier one, as far as the fields go.
     """
 
-    def __init__(self, fields: tuple[str, ...], path: Path, wanted: Set[str]) -> None:
+    def __init__(
+        self, fields: tuple[str, ...], path: Path, wanted: Set[str], others: tuple[str, ...] = ()
+    ) -> None:
         self.fields = fields
+        self.kept = (*fields, *others)
         self.values: dict[str, dict[str, Any]] = {}
         self.repeated = 0
         self._path = path
@@ -48,7 +53,7 @@ class ItemRows:
             self._other_names.update(values)
         if item not in self._wanted:
             return
-        kept = {field: self._checked(values.get(field), field, place) for field in self.fields}
+        kept = {field: self._checked(values.get(field), field, place) for field in self.kept}
         former = self.values.setdefault(item, kept)
         if former is kept:
             self._places[item] = place
@@ -77,8 +82,8 @@ class ItemRows:
             if field not in self._found:
                 known = did_you_mean(field, self._other_names)
                 raise DataError(
-                    f"{self._path}: no item has the field {field!r} that the card's [text] or "
-                    f"[[attributes]] asks for: {known}"
+                    f"{self._path}: no item has the field {field!r} that the card's [text] asks "
+                    f"for: {known}"
                 )
 
     def _checked(self, value: Any, field: str, place: Place) -> Any:

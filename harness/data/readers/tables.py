@@ -76,7 +76,7 @@ def read_items(reading: Reading, items: ItemRows) -> None:
         DataError: naming file and row.
     """
     column = reading.card.source.fields["item"]
-    wanted = [column, *items.fields]
+    wanted = [column, *items.kept]
     for place, row in each_row(
         reading.paths["items"], wanted, reading.label("items"), reading.faults, reading.progress
     ):

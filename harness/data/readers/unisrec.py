@@ -175,7 +175,7 @@ def read_items(reading: Reading, items: ItemRows) -> None:
             items.add(raw_ids[found] if by_index else found, row, place)
 
         for _ in each_row(
-            path, {"item_id", *items.fields}, label, parse_row, reading.faults, reading.progress
+            path, {"item_id", *items.kept}, label, parse_row, reading.faults, reading.progress
         ):
             pass
         return

@@ -287,7 +287,9 @@ def test_the_training_events_of_each_rule(
     (part,) = mixed((data, rule)).parts
     assert [letters(data, items) for items in part.training] == training
     assert part.selection_targets is None and part.users_too_short == 0
-    assert part.training.timestamps is None
+    times = part.training.timestamps
+    assert times is not None and len(times) == len(part.training.items)
+    assert [times[start] for start in part.training.offsets[:-1]] == [0, 5]
     if following is not None:
         (part,) = mixed((data, rule, True)).parts
         assert part.selection_targets is not None

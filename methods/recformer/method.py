@@ -1,0 +1,155 @@
+"""Recformer as a method of the harness: start weights, pre-training, two-stage fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from harness.errors import MethodError
+from harness.histories import FloatArray, Histories, IntArray
+from harness.method import Input, Method, MethodCard, RunContext, TrainingData
+from harness.seeding import seed_everything
+from methods.recformer.settings import MEAN, Settings
+
+QUICK = {
+    "random_vocabulary": 400,
+    "random_width": 32,
+    "max_tokens": 128,
+    "stage1_epochs": 12,
+    "stage2_epochs": 3,
+    "validate_every": 3,
+    "targets_per_user": 3,
+    "batch_size": 32,
+    "learning_rate": 3e-3,
+    "warmup_steps": 10,
+    "shared_schedule": False,
+}
+
+
+class Recformer(Method):
+    """Encodes histories and items by one Longformer; scores are cosines of their vectors.
+
+    An item that no training history holds is scored by its attributes like any other. An empty
+    history is the first token alone.
+    """
+
+    card = MethodCard(
+        title="Recformer",
+        paper="Li et al., Text Is All You Need: Learning Language Representations for Sequential "
+        "Recommendation, KDD 2023",
+        inputs=frozenset({Input.ITEM_ATTRIBUTES}),
+        presets={
+            "sentence-encoder": {"pooling": MEAN},
+            "zero-shot": {"stage1_epochs": 0, "stage2_epochs": 0},
+        },
+        requires=("torch", "transformers", "tokenizers"),
+        ties_identical_texts=True,
+        quick_settings=QUICK,
+    )
+    Settings = Settings
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._encoder: Any = None
+
+    @classmethod
+    def external_inputs(cls, settings: Settings) -> Mapping[str, str]:
+        """Return the digest or revision of the start weights, where they are not random.
+
+        Raises:
+            UsageError: there is no such file or folder.
+        """
+        from methods.recformer.weights import identity
+
+        return identity(settings)
+
+    def fit(self, data: TrainingData, context: RunContext) -> None:
+        """Load the start weights, fine-tune in two stages, keep the best epoch.
+
+        Raises:
+            UsageError, DataError: the weights cannot be found, loaded or used.
+            MethodError: there is nothing to train on, or the loss is no finite number.
+        """
+        from methods.recformer.encoding import Encoder
+        from methods.recformer.finetuning import FineTuning
+        from methods.recformer.precision import chosen_precision
+        from methods.recformer.tokens import ItemTokens
+        from methods.recformer.weights import load_start
+
+        settings: Settings = self.settings
+        start = load_start(settings, data.item_attributes, context.device, context.seed)
+        self._items = ItemTokens(data.item_attributes, start.vocabulary, settings)
+        self._encoder = Encoder(
+            start.model, start.vocabulary, settings.tokens_at_once, context.device
+        )
+        self._start, self._outcome = start, None
+        self._precision = chosen_precision(settings.precision, context.device)
+        seed_everything(context.seed)  # dropout draws from torch's generator
+        if not settings.stage1_epochs:
+            sequences = self._items.items()
+            self._vectors = self._encoder.vectors(sequences, self._precision)
+            return
+        training = FineTuning(
+            self._encoder,
+            self._items,
+            data.histories,
+            settings=settings,
+            context=context,
+            validate=lambda vectors: self._validated(vectors, context),
+        )
+        self._outcome, self._vectors = training.run()
+
+    def _validated(self, vectors: Any, context: RunContext) -> float:
+        self._vectors = vectors
+        return context.validate(self, self.settings.validation_users)
+
+    def score(self, histories: Histories, candidates: IntArray) -> FloatArray:
+        """Return float32 [B, C]: the cosine of a history's vector with each candidate's.
+
+        Each distinct item is scored once, so items with equal tokens tie exactly.
+
+        Raises:
+            MethodError: `fit` has not been called.
+        """
+        import torch
+
+        if self._encoder is None:
+            raise MethodError("recformer was asked to score before it was fitted: call fit first")
+        users = self._encoder.vectors(self._items.histories(histories))
+        with torch.inference_mode():
+            scores = (users @ self._vectors.T).cpu().numpy()
+        return scores[:, self._items.group[np.asarray(candidates, dtype=np.int64)]]
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return parameters, where the weights came from, and how training went."""
+        if self._encoder is None:
+            return {}
+        described: dict[str, Any] = {
+            "parameters": sum(weights.numel() for weights in self._encoder.model.parameters()),
+            "attributes": ", ".join(self._items.names),
+            "precision": self._precision,
+            "distinct_items": self._items.n_groups,
+            "attributes_cut": self._items.n_cut,
+            "items_without_attributes": self._items.n_empty,
+            "note": self._note(),
+        }
+        if self._outcome is not None:
+            described |= {
+                "best_stage": self._outcome.best_stage,
+                "best_epoch": self._outcome.best_epoch,
+                "best_validation_ndcg10": self._outcome.best_ndcg10,
+                "stage1_epochs": self._outcome.epochs[0],
+                "stage2_epochs": self._outcome.epochs[1],
+                "training_tokens": self._outcome.tokens,
+                "tokens_per_second": self._outcome.tokens / max(1e-9, self._outcome.seconds),
+            }
+        return described
+
+    def _note(self) -> str:
+        settings: Settings = self.settings
+        parts = [self._start.source, "no pre-training on purchases"]
+        if settings.pooling == MEAN:
+            parts.append("mean of states in place of the first token's")
+        return "; ".join(parts)
