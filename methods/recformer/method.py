@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ QUICK = {
     "random_vocabulary": 400,
     "random_width": 32,
     "max_tokens": 128,
-    "stage1_epochs": 12,
+    "stage1_epochs": 18,
     "stage2_epochs": 3,
     "validate_every": 3,
     "targets_per_user": 3,
@@ -65,8 +67,13 @@ class Recformer(Method):
 
         return identity(settings)
 
+    @classmethod
+    def mixture(cls, settings: Settings) -> str | None:
+        """Return the mixture to pre-train on, where the settings name one."""
+        return settings.pretraining or None
+
     def fit(self, data: TrainingData, context: RunContext) -> None:
-        """Load the start weights, fine-tune in two stages, keep the best epoch.
+        """Load the start weights, pre-train, fine-tune in two stages, keep the best epoch.
 
         Raises:
             UsageError, DataError: the weights cannot be found, loaded or used.
@@ -76,15 +83,17 @@ class Recformer(Method):
         from methods.recformer.finetuning import FineTuning
         from methods.recformer.precision import chosen_precision
         from methods.recformer.tokens import ItemTokens
-        from methods.recformer.weights import load_start
 
         settings: Settings = self.settings
-        start = load_start(settings, data.item_attributes, context.device, context.seed)
+        start = self._started(data, context)
         self._items = ItemTokens(data.item_attributes, start.vocabulary, settings)
+        if settings.attention_dropout is not None:
+            start.model.set_attention_dropout(settings.attention_dropout)
         self._encoder = Encoder(
             start.model, start.vocabulary, settings.tokens_at_once, context.device
         )
         self._start, self._outcome = start, None
+        self._pretrain(data, context)
         self._precision = chosen_precision(settings.precision, context.device)
         seed_everything(context.seed)  # dropout draws from torch's generator
         if not settings.stage1_epochs:
@@ -100,6 +109,28 @@ class Recformer(Method):
             validate=lambda vectors: self._validated(vectors, context),
         )
         self._outcome, self._vectors = training.run()
+
+    def _started(self, data: TrainingData, context: RunContext) -> Any:
+        """Return the start; what is pre-trained has the sources' tokeniser, so it fits any target.
+
+        Raises:
+            UsageError, DataError: the weights cannot be found, loaded or used.
+            MethodError: a data set has no attribute.
+        """
+        from methods.recformer.sources import catalogue_of
+        from methods.recformer.weights import load_start
+
+        if not data.sources:
+            return load_start(self.settings, data.item_attributes, context.device, context.seed)
+        attributes, settings = catalogue_of(data.sources, self.settings)
+        return load_start(settings, attributes, context.device, context.seed)
+
+    def _pretrain(self, data: TrainingData, context: RunContext) -> None:
+        self._pretraining: Any = None
+        if data.sources:
+            from methods.recformer.sharing import pretrained
+
+            self._pretraining = pretrained(self._encoder, data.sources, self.settings, context)
 
     def _validated(self, vectors: Any, context: RunContext) -> float:
         self._vectors = vectors
@@ -135,6 +166,7 @@ class Recformer(Method):
             "items_without_attributes": self._items.n_empty,
             "note": self._note(),
         }
+        described |= self._pretraining_cost()
         if self._outcome is not None:
             described |= {
                 "best_stage": self._outcome.best_stage,
@@ -147,9 +179,23 @@ class Recformer(Method):
             }
         return described
 
+    def _pretraining_cost(self) -> dict[str, Any]:
+        """Return what pre-training took, also where an earlier run paid it."""
+        if self._pretraining is None:
+            return {}
+        cost, reused = self._pretraining
+        facts = {f"pretraining_{name}": value for name, value in asdict(cost).items()}
+        facts["pretraining_tokens_per_second"] = cost.tokens_per_second
+        facts["pretraining_reused"] = reused
+        return {name: value for name, value in facts.items() if value is not None}
+
     def _note(self) -> str:
         settings: Settings = self.settings
         parts = [self._start.source, "no pre-training on purchases"]
+        if self._pretraining is not None:
+            # of a file its name alone: the folder is nobody's business
+            name = PurePath(settings.pretraining).name.removesuffix(".toml")
+            parts[1] = f"pre-trained on {name}"
         if settings.pooling == MEAN:
             parts.append("mean of states in place of the first token's")
         return "; ".join(parts)

@@ -56,6 +56,11 @@ class Recformer(nn.Module):
         """Tokens of a sequence at most."""
         return int(self.config.max_position_embeddings - self.config.pad_token_id - 1)
 
+    def set_attention_dropout(self, share: float) -> None:
+        """Drop another share of attention weights while training than the configuration says."""
+        for layer in self.longformer.encoder.layer:
+            layer.attention.self.dropout = share
+
     def forward(self, batch: Padded) -> torch.Tensor:
         """Return the vectors of a batch of sequences, float [n, width]."""
         return self.pool(self.states(batch), batch)

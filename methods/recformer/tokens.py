@@ -22,6 +22,11 @@ from methods.recformer.settings import ORIGINAL_ATTRIBUTES, Settings
 FIRST_TYPE, KEY_TYPE, VALUE_TYPE, PADDING_TYPE = 0, 1, 2, 3
 N_TYPES = 4
 
+SIMILAR = 0.7
+"""The least share of a batch's width that its sequences fill."""
+FEW_TOKENS = 16
+"""So many of padding are never too many: a pass of its own would cost more."""
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -223,13 +228,16 @@ def padded(
 def batches(lengths: NDArray[np.int64], tokens: int) -> list[NDArray[np.int64]]:
     """Cut sequences into batches of similar lengths that hold up to ``tokens`` with their padding.
 
-    Longest first, so that memory peaks early. A sequence longer than ``tokens`` is a batch by
-    itself.
+    Longest first, so that memory peaks early. A batch also ends where the next sequence would be
+    more than three tenths padding (`SIMILAR`), which histories of very different lengths would be:
+    more passes, and half the work. A sequence longer than ``tokens`` is a batch by itself.
     """
     order = np.argsort(-lengths, kind="stable")
     found, start = [], 0
     while start < len(order):
-        size = max(1, tokens // int(lengths[order[start]]))
-        found.append(order[start : start + size])
-        start += size
+        longest = int(lengths[order[start]])
+        most = order[start : start + max(1, tokens // longest)]
+        least = min(SIMILAR * longest, longest - FEW_TOKENS)
+        found.append(most[: max(1, int((lengths[most] >= least).sum()))])
+        start += len(found[-1])
     return found

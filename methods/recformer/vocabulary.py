@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -48,12 +49,8 @@ def vocabulary_of(tokenizer: Any, config: Any, said: str) -> Vocabulary:
     pipeline = plain_pipeline(tokenizer)
     _check_special(tokenizer, pipeline, said)
 
-    def tokenise(text: str) -> list[int]:
-        ids: list[int] = pipeline.encode(text, add_special_tokens=False).ids
-        return ids
-
     return Vocabulary(
-        tokenise=tokenise,
+        tokenise=PlainTokeniser(pipeline),
         first_id=first_id,
         # positions are counted from the model's, and padding is masked whatever its id
         pad_id=config.pad_token_id,
@@ -61,6 +58,18 @@ def vocabulary_of(tokenizer: Any, config: Any, said: str) -> Vocabulary:
         size=size,
         starts_word=starts_word(tokenizer, size),
     )
+
+
+@dataclass(frozen=True)
+class PlainTokeniser:
+    """Text -> ids; a class rather than a function within another, so that it can be pickled."""
+
+    pipeline: Any
+
+    def __call__(self, text: str) -> list[int]:
+        """Return the ids of a text, without special tokens."""
+        ids: list[int] = self.pipeline.encode(text, add_special_tokens=False).ids
+        return ids
 
 
 def plain_pipeline(tokenizer: Any) -> Any:
