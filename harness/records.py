@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import typing
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -28,6 +29,9 @@ RECORD_FILE = "record.json"
 FIT_LOG_FILE = "fit.jsonl"
 EXTERNAL = "external"
 """The method's name, and the source of the code, of ranks that other code made."""
+
+LONGEST_NOTE = 600
+"""Characters of a method's note, which is printed beside its row and no place for items' texts."""
 
 Status = Literal["ok", "failed", "skipped"]
 
@@ -162,6 +166,9 @@ def read_record(path: Path) -> Record:
     return record
 
 
+DATASET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+"""Data sets' names, as cards have them too: each is a folder's name here, and no way out of it."""
+
 _FACTS = {
     "method": ("name", "label", "title", "paper", "inputs", "settings", "origins"),
     "dataset": ("name", "title", "split_hash", "n_users", "n_items", "n_events"),
@@ -184,6 +191,7 @@ def _check_complete(record: Record) -> None:
             raise TypeError(f"{part} is {value!r}")
         for name in names:
             value[name]
+    _check_identity(record)
     _check_printed(record)
     if record.status not in typing.get_args(Status):
         raise TypeError(f"status is {record.status!r}")
@@ -192,6 +200,35 @@ def _check_complete(record: Record) -> None:
             for bound in BOUNDS:
                 float(record.metrics[metric.name][bound])
         float(record.tie_rate)  # type: ignore[arg-type]
+
+
+def _check_identity(record: Record) -> None:
+    """Check what names a record and its place; records come from other machines too.
+
+    Raises:
+        TypeError: a part that is not what it should be.
+    """
+    texts = {name: getattr(record, name) for name in ("run_id", "row_id", "finished_at")}
+    texts |= {f"method {name}": record.method[name] for name in ("name", "label", "title", "paper")}
+    texts |= {f"dataset {name}": record.dataset[name] for name in ("title", "split_hash")}
+    for name, value in texts.items():
+        if not (isinstance(value, str) and value and value.isprintable()):
+            raise TypeError(f"{name} is {value!r}, not one line of text")
+    if not (
+        isinstance(record.dataset["name"], str) and DATASET_NAME.fullmatch(record.dataset["name"])
+    ):
+        raise TypeError(f"the data set's name is {record.dataset['name']!r}")
+    wholes = {"seed": record.seed}
+    wholes |= {name: record.dataset[name] for name in ("n_users", "n_items", "n_events")}
+    for name, value in wholes.items():
+        if type(value) is not int or value < 0:
+            raise TypeError(f"{name} is {value!r}, not a whole number")
+    inputs = record.method["inputs"]
+    if not (isinstance(inputs, list) and all(isinstance(entry, str) for entry in inputs)):
+        raise TypeError(f"inputs are {inputs!r}")
+    for name in ("settings", "origins"):
+        if not isinstance(record.method[name], dict):
+            raise TypeError(f"{name} are {record.method[name]!r}")
 
 
 def _check_printed(record: Record) -> None:
@@ -210,6 +247,8 @@ def _check_printed(record: Record) -> None:
     note = record.report.get("note")
     if note is not None and not (isinstance(note, str) and note.isprintable() and "|" not in note):
         raise TypeError(f"note is {note!r}, not one line without |")
+    if note is not None and len(note) > LONGEST_NOTE:
+        raise TypeError(f"note has {len(note)} characters, more than {LONGEST_NOTE}")
 
 
 def read_ranks(path: Path) -> dict[str, NDArray[np.generic]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
-from harness.data.cards import load_card
+from harness.data.cards import card_names, load_card
 from harness.data.prepare import prepare
 from harness.data.prepared import PreparedData
 from harness.errors import HarnessError
@@ -48,12 +49,23 @@ def publish_split_facts(
         return
     path.unlink(missing_ok=True)  # of an earlier split
     facts = next((found for one in beside if (found := _read(one, wanted)) is not None), None)
+    if facts is not None and not texts_allowed(dataset):
+        facts = replace(facts, texts=None)
     try:
         facts = facts or split_facts(_prepared(dataset, wanted, cache))
     except HarnessError as error:
         warnings.warn(f"{dataset}: pages without slices and sample of users: {error}", stacklevel=2)
         return
     write_split_facts(path, facts)
+
+
+def texts_allowed(dataset: str) -> bool:
+    """Return whether items' texts of a data set may be published, as far as is known here.
+
+    A shipped card decides. Of a data set with a card of the user's own, what ``run`` has left
+    beside its records was written by that card's leave.
+    """
+    return dataset not in card_names() or load_card(dataset).redistributable
 
 
 def _read(path: Path, wanted: str) -> SplitFacts | None:

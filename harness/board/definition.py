@@ -62,6 +62,14 @@ class Definition:
     improvement_of: str | None = None
     sources: tuple[str, ...] = ()
 
+    def shows(self, label: str, seed: int) -> bool:
+        """Return whether a row's seed is on the board, as far as its own data sets go."""
+        if self.rows is None:
+            return True
+        return any(
+            row.label == label and (row.seeds is None or seed in row.seeds) for row in self.rows
+        )
+
 
 def default_definition(dataset: str) -> Definition:
     """Return the board of one data set: every row, the four metrics, Holm against the best."""
