@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.board.computing import board_table
 from harness.board.definition import definitions_in
 from harness.checking import check_board, check_record
 from harness.errors import DataError, HarnessError
 from harness.files import sha256_text, write_text
 from harness.leaderboard import Row, Stored, board, finished_rows, newest, read_records
-from harness.portable import portable, record_digest
+from harness.portable import check_sealed, portable
 from harness.records import (
     FIT_LOG_FILE,
     RECORD_FILE,
@@ -114,6 +115,8 @@ def add(places: Iterable[Path], root: Path, allow_dirty: bool, cache: Path) -> l
 def render(root: Path, cache: Path) -> list[Path]:
     """Write all pages again from what is published, such as after an edit of a board file.
 
+    All boards are computed before the first file is touched.
+
     Args:
         root: see `publish`.
         cache: see `publish`.
@@ -121,11 +124,22 @@ def render(root: Path, cache: Path) -> list[Path]:
     Raises:
         DataError: see `harness.site.boards`.
     """
-    for name, found in published_records(root).items():
-        if found:
-            split = str(found[0][1].dataset["split_hash"])
-            publish_split_facts(root / RECORDS / name, name, split, (), cache)
+    for name, split in _splits(root).items():
+        publish_split_facts(root / RECORDS / name, name, split, (), cache)
     return write_pages(root, boards(root))
+
+
+def _splits(root: Path) -> dict[str, str]:
+    """Compute every board; return data set -> the split that its verified records share."""
+    found = published_records(root)
+    stored = [one for part in found.values() for one in part]
+    tables = [board_table(chosen, stored) for chosen in definitions_in(root, found).values()]
+    return {
+        str(section.dataset["name"]): str(section.dataset["split_hash"])
+        for table in tables
+        for section in table.sections
+        if section.protocol
+    }
 
 
 def _promote(
@@ -222,10 +236,7 @@ def _promotion(folder: Path, record: Record) -> Promotion:
     """Return a record as it will be published; one that was published elsewhere stays as it is."""
     if record.record_sha256 is None:
         return Promotion(folder, *portable(folder, record))
-    if record.record_sha256 != record_digest(record):
-        raise DataError(
-            f"{folder}: a part of the record was changed: it does not have the sha256 it states"
-        )
+    check_sealed(folder, record)
     return Promotion(folder, record, verified_fit_log(folder, record))
 
 

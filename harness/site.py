@@ -21,6 +21,7 @@ from harness.errors import DataError, HarnessError
 from harness.files import write_text
 from harness.leaderboard import Stored, read_records
 from harness.paper import PlainTable, cells_of_dataset, plain_tables, reproduction_page
+from harness.portable import check_sealed
 from harness.report import index_page, report_page, without_plots
 from harness.split_facts import SPLIT_FILE, SplitFacts, read_split_facts
 from harness.split_keeping import texts_allowed
@@ -59,10 +60,13 @@ def published_records(root: Path) -> dict[str, list[Stored]]:
     """Return data set -> its published records.
 
     Raises:
-        DataError: one of them cannot be read.
+        DataError: one of them cannot be read, or was changed after it was published.
     """
     folders = sorted(path for path in (root / RECORDS).glob("*") if path.is_dir())
-    return {folder.name: read_records(folder, damaged="refused") for folder in folders}
+    found = {folder.name: read_records(folder, damaged="refused") for folder in folders}
+    for place, record in (stored for part in found.values() for stored in part):
+        check_sealed(place, record)
+    return found
 
 
 def boards(root: Path, only: Iterable[str] | None = None) -> dict[str, PublishedBoard]:

@@ -129,9 +129,27 @@ def read_split_facts(path: Path, expected: str) -> SplitFacts:
     Raises:
         DataError: missing, damaged, or of another split.
     """
+    facts = _read(path)
+    if facts.split_hash != expected:
+        raise DataError(
+            f"{path}: is of the split {facts.split_hash}, the records are of {expected}; delete it "
+            "and publish again where the data are"
+        )
+    return facts
+
+
+def split_of(path: Path) -> str:
+    """Return the hash of the split whose facts a file holds.
+
+    Raises:
+        DataError: missing or damaged.
+    """
+    return _read(path).split_hash
+
+
+def _read(path: Path) -> SplitFacts:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        facts = _facts(value)
+        return _facts(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, TypeError, KeyError, AttributeError, binascii.Error) as error:
@@ -139,12 +157,6 @@ def read_split_facts(path: Path, expected: str) -> SplitFacts:
             f"{path}: damaged ({type(error).__name__}: {error}); delete it and publish again where "
             "the data are"
         ) from error
-    if facts.split_hash != expected:
-        raise DataError(
-            f"{path}: is of the split {facts.split_hash}, the records are of {expected}; delete it "
-            "and publish again where the data are"
-        )
-    return facts
 
 
 def _facts(value: dict[str, Any]) -> SplitFacts:

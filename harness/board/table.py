@@ -78,7 +78,7 @@ class Comparison:
         difference: mean of the row minus the other.
         low: lower end of the difference's 95 % interval; None where there is none.
         high: its upper end.
-        p_value: two-sided, of the same Student's t as the interval; None where there is none.
+        p_value: two-sided, of the same test as the interval; None where there is none.
         adjusted: corrected for the family; None where there is no p-value.
         effect_size: Cohen's d_z over users, or None.
         reason: why there is no test; None where there is one.

@@ -178,13 +178,15 @@ def _why_not(whole: NDArray[np.int64]) -> str | None:
 def _squares(centred: Numbers, users_differ: bool) -> tuple[float, float, float]:
     """Return the sums of squares of users, of seeds, and of what neither explains.
 
-    In a crossed layout with one value a cell the three add up to the whole sum of squares.
+    In a crossed layout with one value a cell the three add up to the whole sum of squares; the last
+    is summed all the same, for what is left of a difference of large numbers is rounding.
     """
     n_seeds, n_users = centred.shape
     # summed without the linear algebra library, whose threads get in each other's way
     users = float((centred.sum(axis=0) ** 2).sum()) / n_seeds if users_differ else 0.0
     seeds = float((centred.sum(axis=1) ** 2).sum()) / n_users
-    return users, seeds, max(0.0, float((centred**2).sum()) - users - seeds)
+    left = centred - centred.mean(axis=0) - centred.mean(axis=1, keepdims=True)
+    return users, seeds, float((left**2).sum())
 
 
 class _Spread:

@@ -293,7 +293,7 @@ def _sort_key(value: float | None) -> str:
 
 def _kinds_of_input(rows: Sequence[RowTable]) -> list[str]:
     """Return every kind of input that the table of these rows shows, in its own words."""
-    return sorted({kind for row in rows for kind in words.inputs(row).split(" + ")})
+    return sorted({kind for row in rows for kind in words.inputs(row).split(" + ") if kind})
 
 
 def _without_empty_columns(table: PlainTable) -> PlainTable:

@@ -210,10 +210,10 @@ def _with_arrays(folder, change):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda arrays: {k: v for k, v in arrays.items() if k != "top"}, "the rank file holds"),
-        (lambda arrays: {**arrays, "texts": np.array(["Thing i00"])}, "the rank file holds"),
+        (lambda arrays: {k: v for k, v in arrays.items() if k != "top"}, "the arrays are"),
+        (lambda arrays: {**arrays, "texts": np.array(["Thing i00"])}, "the arrays are"),
         (lambda arrays: {**arrays, "top": arrays["top"] + 99}, "an item ranked first is not"),
-        (lambda arrays: {**arrays, "top": arrays["top"][:3]}, "stand for 3 users"),
+        (lambda arrays: {**arrays, "top": arrays["top"][:3]}, "top is of 3 users"),
         (lambda arrays: {**arrays, "top": arrays["top"] * 1.0}, "top is float64"),
     ],
 )
