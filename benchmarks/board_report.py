@@ -32,6 +32,7 @@ from harness.board.flat import flat  # noqa: E402
 from harness.board.json_form import json_text  # noqa: E402
 from harness.board.latex import latex  # noqa: E402
 from harness.board.markdown import markdown  # noqa: E402
+from harness.board.table import BoardTable  # noqa: E402
 from harness.files import canonical_json, sha256_text  # noqa: E402
 from harness.leaderboard import Stored  # noqa: E402
 from harness.metrics import summary, tie_rate  # noqa: E402
@@ -217,32 +218,47 @@ def timed(what: str, make: Callable[[], Any]) -> tuple[Any, float]:
     return made, seconds
 
 
+def reports(made: MadeUp, table: BoardTable) -> dict[str, Callable[[], str]]:
+    """Return what makes the report that is published, and the one with item texts that is not."""
+    return {
+        "report": lambda: report_page(table, made.found, made.facts),
+        "local report, with texts": lambda: report_page(
+            table, made.found, made.facts, texts=made.texts, local=True
+        ),
+    }
+
+
+def computed(made: MadeUp) -> BoardTable:
+    """Return the board of all records."""
+    return board_table(made.definition, [one for part in made.found.values() for one in part])
+
+
 def measured(made: MadeUp) -> tuple[float, int]:
     """Return the seconds of all published pages, and the bytes of the larger report."""
-    stored = [one for part in made.found.values() for one in part]
-    table, total = timed(
-        "board computed from records", lambda: board_table(made.definition, stored)
-    )
-    report, seconds = timed("report", lambda: report_page(table, made.found, made.facts))
+    table, total = timed("board computed from records", lambda: computed(made))
+    makers = reports(made, table)
+    report, seconds = timed("report", makers["report"])
     total += seconds
     forms = (("markdown", markdown), ("JSON", json_text), ("CSV", flat), ("LaTeX", latex))
     for what, write in forms:
         total += timed(what, lambda write=write: write(table))[1]
     total += timed("index", lambda: index_page([table]))[1]
-    local, _ = timed(
-        "local report, with texts",
-        lambda: report_page(table, made.found, made.facts, texts=made.texts, local=True),
-    )
+    local, _ = timed("local report, with texts", makers["local report, with texts"])
     print(f"  of the report, without its plots: {len(without_plots(report).encode()):,} bytes")
     return total, max(len(report.encode()), len(local.encode()))
 
 
-def main() -> int:
-    """Print seconds and bytes, and whether the targets are met."""
+def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the options; those of the command line where no arguments are given."""
     parser = argparse.ArgumentParser()
     for option, default in (("methods", 12), ("datasets", 6), ("seeds", 3), ("users", 8_000)):
         parser.add_argument(f"--{option}", type=int, default=default)
-    options = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    """Print seconds and bytes, and whether the targets are met."""
+    options = parsed()
     print(
         f"{options.methods} methods x {options.datasets} data sets x {options.seeds} seeds, "
         f"{options.users:,} users each, {N_ITEMS:,} items"

@@ -5,6 +5,7 @@ What a board says of the rows is computed in ``harness.board``.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,8 +80,13 @@ class Board:
         return any(own <= gate.value(SELECTION_METRIC.name, "pessimistic") for gate in gates)
 
 
-def read_records(folder: Path, damaged: Literal["left out", "refused"]) -> list[Stored]:
+def read_records(folder: Path, damaged: Literal["left out", "told", "refused"]) -> list[Stored]:
     """Return every record below a folder with the folder that holds it.
+
+    Args:
+        folder: of a run or a data set.
+        damaged: what becomes of records that cannot be read; told: left out, and named on
+            the standard error.
 
     Raises:
         DataError: a record that cannot be read, where these are refused.
@@ -89,9 +95,11 @@ def read_records(folder: Path, damaged: Literal["left out", "refused"]) -> list[
     for path in sorted(folder.rglob(RECORD_FILE)):
         try:
             found.append((path.parent, read_record(path)))
-        except DataError:
+        except DataError as error:
             if damaged == "refused":
                 raise
+            if damaged == "told":
+                print(f"left out: {error}", file=sys.stderr)
             # otherwise `finished_record` in planning finds it unfinished: the cell runs again
     return found
 
@@ -130,7 +138,7 @@ def board(dataset: str, records: Iterable[Record]) -> Board:
     for record in sorted(mine, key=lambda record: (record.label, record.seed)):
         rows.setdefault(record.label, []).append(record)
     arranged = [Row(label, _same_version(group)) for label, group in rows.items()]
-    _check_comparable([record for row in arranged for record in row.records])
+    _check_comparable(dataset, [record for row in arranged for record in row.records])
     arranged.sort(key=_order)
     return Board(dataset, tuple(arranged))
 
@@ -147,15 +155,30 @@ def _order(row: Row) -> tuple[float, str]:
     return (-row.value(SELECTION_METRIC.name, "pessimistic"), row.label)
 
 
-def _check_comparable(records: Sequence[Record]) -> None:
-    for fact in ("split_hash", "n_users", "n_items"):
-        values = {str(record.dataset[fact]) for record in records}
-        if len(values) > 1:
+def _check_comparable(dataset: str, records: Sequence[Record]) -> None:
+    for record in records[1:]:
+        if told := difference(records[0], record):
             raise DataError(
-                f"records of {records[0].dataset['name']} differ in {fact}: {sorted(values)}; "
-                "they cannot share a board: run the cells again on one version of the data, or "
-                "remove the records of the other"
+                f"records of {dataset} {told} (of {_named(records[0])}, and of {_named(record)}); "
+                "they cannot share a board: run the cells again on one version of the data and of "
+                "its rules, or remove the records of the other"
             )
-    protocols = {str(sorted(record.protocol.items())) for record in records}
-    if len(protocols) > 1:
-        raise DataError(f"records of {records[0].dataset['name']} follow different protocols")
+
+
+def _named(record: Record) -> str:
+    return f"{record.label!r} with seed {record.seed}"
+
+
+def difference(one: Record, two: Record) -> str | None:
+    """Tell in what two records cannot be compared, with both values; None where they can be."""
+    for fact in ("split_hash", "n_items", "n_users"):
+        a, b = one.dataset[fact], two.dataset[fact]
+        if a != b:
+            return f"differ in {fact}: {a}, {b}"
+    rules = sorted({*one.protocol, *two.protocol})
+    differing = [
+        f"{rule}: {one.protocol.get(rule)!r}, {two.protocol.get(rule)!r}"
+        for rule in rules
+        if one.protocol.get(rule) != two.protocol.get(rule)
+    ]
+    return f"follow different protocols: {'; '.join(differing)}" if differing else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import HarnessError, UsageError, did_you_mean
-from harness.leaderboard import finished_rows, read_records
+from harness.leaderboard import Stored, difference, finished_rows, read_records
 from harness.metrics import Bound, Metric
 from harness.records import Record, verified_ranks
 
@@ -61,13 +61,17 @@ class Pair:
     second: Ranks
 
 
-def cells_of(folder: Path, label: str) -> Cells:
+def cells_of(folder: Path, label: str, found: Sequence[Stored]) -> Cells:
     """Return the finished cells of a row, of the seeds that a board would show in it.
 
+    Args:
+        folder: a data set's within a run folder.
+        label: the row.
+        found: the folder's records, damaged ones told.
+
     Raises:
-        UsageError: the folder, a data set's within a run folder, has no such row.
+        UsageError: the folder has no such row.
     """
-    found = read_records(folder, damaged="left out")
     mine = [(path, record) for path, record in found if record.label == label]
     rows = finished_rows(folder.name, mine)
     if label not in rows:
@@ -85,7 +89,8 @@ def paired(folder: Path, first: str, second: str) -> Pair:
             catalogue, protocol (masking among it) or users; says which.
         DataError: ranks are missing, damaged or were changed after the run.
     """
-    one, two = cells_of(folder, first), cells_of(folder, second)
+    found = read_records(folder, damaged="told")
+    one, two = (cells_of(folder, label, found) for label in (first, second))
     seeds = tuple(sorted(set(one) & set(two)))
     if not seeds:
         raise HarnessError(
@@ -106,17 +111,8 @@ def paired(folder: Path, first: str, second: str) -> Pair:
 
 
 def _check_comparable(one: Record, two: Record, where: str) -> None:
-    for fact in ("split_hash", "n_items", "n_users"):
-        a, b = one.dataset[fact], two.dataset[fact]
-        if a != b:
-            raise HarnessError(f"{where}: the rows differ in {fact}: {a}, {b}")
-    rules = sorted(set(one.protocol) | set(two.protocol))
-    differing = [rule for rule in rules if one.protocol.get(rule) != two.protocol.get(rule)]
-    if differing:
-        told = "; ".join(
-            f"{rule}: {one.protocol.get(rule)!r}, {two.protocol.get(rule)!r}" for rule in differing
-        )
-        raise HarnessError(f"{where}: the rows follow different protocols: {told}")
+    if told := difference(one, two):
+        raise HarnessError(f"{where}: the rows {told}")
 
 
 def ranks_of(label: str, cells: Cells, seeds: tuple[int, ...]) -> tuple[NDArray[np.int64], Ranks]:

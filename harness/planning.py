@@ -21,9 +21,9 @@ from harness.protocol import BASELINES, protocol_of, row_id, run_id
 from harness.records import (
     RECORD_FILE,
     Record,
+    check_stated,
     read_record,
     verified_fit_log,
-    verified_ranks,
 )
 from harness.registry import MethodEntry, check_preset, load_method, source_hash
 from harness.settings import Layer, parse_assignment, resolve
@@ -263,13 +263,13 @@ def _obstacle(method: type[Method], data: PreparedData, pretraining: Pretraining
 def finished_record(folder: Path, identity: str) -> Record | None:
     """Return the record of a finished run of this very cell.
 
-    None where the record, its ranks or its fit log are missing or damaged.
+    None where the record, its ranks or its fit log are missing or damaged, or do not agree.
     """
     try:
         record = read_record(folder / RECORD_FILE)
         if record.status != "ok" or record.run_id != identity:
             return None
-        verified_ranks(folder, record)
+        check_stated(folder, record)
         verified_fit_log(folder, record)
     except DataError:
         return None

@@ -51,6 +51,18 @@ def record_digest(record: Record) -> str:
     return sha256_text(canonical_json(parts))
 
 
+def check_sealed(folder: Path, record: Record) -> None:
+    """Compare a published record with the digest that it states of itself.
+
+    Raises:
+        DataError: they differ, or there is none.
+    """
+    if record.record_sha256 != record_digest(record):
+        raise DataError(
+            f"{folder}: a part of the record was changed: it does not have the sha256 it states"
+        )
+
+
 def _paths(record: Record) -> dict[str, str]:
     """Return the settings that are absolute paths."""
     return {

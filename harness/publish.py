@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import shutil
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,8 @@ from harness.board.definition import definitions_in
 from harness.checking import check_board, check_record
 from harness.errors import DataError, HarnessError
 from harness.files import sha256_text, write_text
-from harness.leaderboard import Stored, board, finished_rows, newest, read_records
-from harness.portable import portable, record_digest
+from harness.leaderboard import Row, Stored, board, finished_rows, newest, read_records
+from harness.portable import check_sealed, portable
 from harness.records import (
     FIT_LOG_FILE,
     RECORD_FILE,
@@ -25,7 +26,14 @@ from harness.records import (
     verified_ranks,
     write_record,
 )
-from harness.site import RECORDS, boards, check_pages, published_records, write_pages
+from harness.site import (
+    RECORDS,
+    boards,
+    check_pages,
+    pages,
+    published_records,
+    write_pages,
+)
 from harness.split_facts import SPLIT_FILE
 from harness.split_keeping import publish_split_facts
 
@@ -44,7 +52,8 @@ def publish(
 ) -> list[Path]:
     """Copy verified records (record, ranks, fit log) and rewrite the pages they belong to.
 
-    Published is what the arranged board shows: of a row, the seeds that share code and settings.
+    Published is what the arranged board shows: of a row, the seeds that share code and settings;
+    and of rows those that a board file names, where one shows the data set.
     Rows that are published already and not part of the run folder stay; of a row that is replaced
     nothing stays. All boards are verified and computed before the first file is written.
 
@@ -63,14 +72,23 @@ def publish(
             baselines, a row that would replace a newer one or another model's.
         DataError: a record or its ranks do not verify, or do not fit the published ones.
     """
-    return _promote(_found(run_folder, datasets), root, allow_dirty, cache)
+    found = _found(run_folder, datasets)
+    shown = {
+        name: [one for one in stored if not _boards_without(root, name, one[1])]
+        for name, stored in found.items()
+    }
+    for name, stored in found.items():
+        if not shown[name]:
+            raise HarnessError(_boards_without(root, name, stored[0][1]))
+    return _promote(shown, root, allow_dirty, cache)
 
 
 def add(places: Iterable[Path], root: Path, allow_dirty: bool, cache: Path) -> list[Path]:
     """Publish single records, made anywhere, such as on another machine.
 
     Verified are ranks, fit log and metrics, and that each belongs on the board: split, catalogue,
-    protocol, users. That training went as the record says is taken on trust.
+    protocol, users. All else that a record says (settings, costs, title, note, commit) is taken on
+    trust, and so is that training went as it says.
 
     Args:
         places: folders of records, or their ``record.json``; from a run folder or published.
@@ -79,7 +97,8 @@ def add(places: Iterable[Path], root: Path, allow_dirty: bool, cache: Path) -> l
         cache: see `publish`.
 
     Raises:
-        HarnessError, DataError: see `publish`; or one is no finished record.
+        HarnessError, DataError: see `publish`; or one is no finished record, or its row is on no
+            board.
     """
     found: dict[str, list[Stored]] = {}
     for place in places:
@@ -87,12 +106,16 @@ def add(places: Iterable[Path], root: Path, allow_dirty: bool, cache: Path) -> l
         record = read_record(folder / RECORD_FILE)
         if record.status != "ok":
             raise HarnessError(f"{folder}: the record is {record.status}: {record.reason}")
+        if nowhere := _boards_without(root, str(record.dataset["name"]), record):
+            raise HarnessError(f"{folder}: {nowhere}")
         found.setdefault(str(record.dataset["name"]), []).append((folder, record))
     return _promote(found, root, allow_dirty, cache)
 
 
 def render(root: Path, cache: Path) -> list[Path]:
     """Write all pages again from what is published, such as after an edit of a board file.
+
+    All boards are computed before the first file is touched.
 
     Args:
         root: see `publish`.
@@ -101,11 +124,22 @@ def render(root: Path, cache: Path) -> list[Path]:
     Raises:
         DataError: see `harness.site.boards`.
     """
-    for name, found in published_records(root).items():
-        if found:
-            split = str(found[0][1].dataset["split_hash"])
-            publish_split_facts(root / RECORDS / name, name, split, (), cache)
+    for name, split in _splits(root).items():
+        publish_split_facts(root / RECORDS / name, name, split, (), cache)
     return write_pages(root, boards(root))
+
+
+def _splits(root: Path) -> dict[str, str]:
+    """Compute every board; return data set -> the split that its verified records share."""
+    found = published_records(root)
+    stored = [one for part in found.values() for one in part]
+    tables = [board_table(chosen, stored) for chosen in definitions_in(root, found).values()]
+    return {
+        str(section.dataset["name"]): str(section.dataset["split_hash"])
+        for table in tables
+        for section in table.sections
+        if section.protocol
+    }
 
 
 def _promote(
@@ -128,15 +162,36 @@ def _promote(
     return written
 
 
+def _boards_without(root: Path, dataset: str, record: Record) -> str:
+    """Return why no board would show a record; empty where one does."""
+    boards = [
+        definition
+        for definition in definitions_in(root, [dataset]).values()
+        if dataset in definition.datasets
+    ]
+    if any(definition.shows(record.label, record.seed) for definition in boards):
+        return ""
+    files = ", ".join(str(root / f"{definition.name}.toml") for definition in boards)
+    return (
+        f"no board shows {record.label!r} with seed {record.seed}; add it to methods and seeds in "
+        f"{files}"
+    )
+
+
 def _rehearse(plans: Mapping[str, tuple[list[Promotion], set[Path]]], root: Path) -> None:
-    """Compute every board as it will be, so that what is wrong with one shows beforehand."""
-    published = published_records(root)
-    for name, (promotions, kept) in plans.items():
-        staying = [(folder, record) for folder, record in published.get(name, []) if folder in kept]
-        published[name] = [*staying, *((one.folder, one.record) for one in promotions)]
-    for definition in definitions_in(root, published).values():
-        if set(definition.datasets) & set(plans):
-            board_table(definition, [one for part in published.values() for one in part])
+    """Compute every page as it will be, in a copy, so that what is wrong shows beforehand."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch)
+        for path in root.glob("*.toml"):
+            shutil.copy(path, copy)
+        if (root / RECORDS).is_dir():
+            shutil.copytree(root / RECORDS, copy / RECORDS)
+        for name, (promotions, kept) in plans.items():
+            folder = copy / RECORDS / name
+            _write(promotions, {folder / path.name for path in kept}, folder)
+        for board in boards(copy).values():
+            if set(board.found) & set(plans):
+                pages(board)
 
 
 def _found(run_folder: Path, datasets: list[str] | None) -> dict[str, list[Stored]]:
@@ -171,6 +226,7 @@ def _plan(
             f"the board of {name} cannot be published, {arranged.not_judged}; run it with the "
             "baselines as they are, which join every run by themselves"
         )
+    _check_runs(arranged.rows)
     shown = {id(record) for row in arranged.rows for record in row.records}
     kept = {folder for folder, record in published if id(record) in shown}
     return [one for one in promotions if id(one.record) in shown], kept
@@ -180,10 +236,7 @@ def _promotion(folder: Path, record: Record) -> Promotion:
     """Return a record as it will be published; one that was published elsewhere stays as it is."""
     if record.record_sha256 is None:
         return Promotion(folder, *portable(folder, record))
-    if record.record_sha256 != record_digest(record):
-        raise DataError(
-            f"{folder}: a part of the record was changed: it does not have the sha256 it states"
-        )
+    check_sealed(folder, record)
     return Promotion(folder, record, verified_fit_log(folder, record))
 
 
@@ -223,6 +276,19 @@ def _check_distinct(promotions: Iterable[Promotion]) -> None:
                 f"{one.record.label!r}, as only the last part of a path is; rename one of the "
                 "models' folders, so that --set gives its row another label, and run it again"
             )
+
+
+def _check_runs(rows: Iterable[Row]) -> None:
+    """Refuse two rows that state one run: a run is of one row."""
+    owners: dict[str, str] = {}
+    for row in rows:
+        for record in row.records:
+            owner = owners.setdefault(record.run_id, record.label)
+            if owner != record.label:
+                raise DataError(
+                    f"the run {record.run_id[:16]} of {record.label!r} is the run of {owner!r} "
+                    "too: one of the records was made up"
+                )
 
 
 def _check_replaced(promotions: Iterable[Promotion], published: Iterable[Record]) -> None:
@@ -265,7 +331,7 @@ def _write(promotions: Iterable[Promotion], kept: set[Path], folder: Path) -> No
         _copy(one, target)
         current.add(target)
     for path in folder.iterdir():
-        if path.is_dir() and path not in current:
+        if (path / RECORD_FILE).is_file() and path not in current:
             shutil.rmtree(path)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import typing
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from harness.errors import DataError
 from harness.files import atomic_write, write_json
 from harness.metrics import BOUNDS, METRICS
+from harness.rank_arrays import fault_of_arrays, fault_of_numbers
 from harness.ranking import TargetRanks
 
 FORMAT = 1
@@ -28,6 +30,9 @@ RECORD_FILE = "record.json"
 FIT_LOG_FILE = "fit.jsonl"
 EXTERNAL = "external"
 """The method's name, and the source of the code, of ranks that other code made."""
+
+LONGEST_NOTE = 600
+"""Characters of a method's note, which is printed beside its row and no place for items' texts."""
 
 Status = Literal["ok", "failed", "skipped"]
 
@@ -163,6 +168,9 @@ def read_record(path: Path) -> Record:
     return record
 
 
+DATASET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+"""Data sets' names, as cards have them too: each is a folder's name here, and no way out of it."""
+
 _FACTS = {
     "method": ("name", "label", "title", "paper", "inputs", "settings", "origins"),
     "dataset": ("name", "title", "split_hash", "n_users", "n_items", "n_events"),
@@ -185,14 +193,46 @@ def _check_complete(record: Record) -> None:
             raise TypeError(f"{part} is {value!r}")
         for name in names:
             value[name]
+    _check_identity(record)
     _check_printed(record)
     if record.status not in typing.get_args(Status):
         raise TypeError(f"status is {record.status!r}")
     if record.status == "ok":
         for metric in METRICS:
             for bound in BOUNDS:
-                float(record.metrics[metric.name][bound])
-        float(record.tie_rate)  # type: ignore[arg-type]
+                _check_number(f"{metric.name} {bound}", record.metrics[metric.name][bound])
+        _check_number("tie_rate", record.tie_rate)
+
+
+def _check_identity(record: Record) -> None:
+    """Check what names a record and its place; records come from other machines too.
+
+    Raises:
+        TypeError: a part that is not what it should be.
+    """
+    texts = {name: getattr(record, name) for name in ("run_id", "row_id", "finished_at")}
+    texts |= {f"method {name}": record.method[name] for name in ("name", "title", "paper")}
+    texts |= {f"dataset {name}": record.dataset[name] for name in ("title", "split_hash")}
+    for name, value in texts.items():
+        if not (isinstance(value, str) and value and value.isprintable()):
+            raise TypeError(f"{name} is {value!r}, not one line of text")
+    if not isinstance(record.method["label"], str):  # what a setting holds is part of it
+        raise TypeError(f"method label is {record.method['label']!r}")
+    if not (
+        isinstance(record.dataset["name"], str) and DATASET_NAME.fullmatch(record.dataset["name"])
+    ):
+        raise TypeError(f"the data set's name is {record.dataset['name']!r}")
+    wholes = {"seed": record.seed}
+    wholes |= {name: record.dataset[name] for name in ("n_users", "n_items", "n_events")}
+    for name, value in wholes.items():
+        if type(value) is not int or value < 0:
+            raise TypeError(f"{name} is {value!r}, not a whole number")
+    inputs = record.method["inputs"]
+    if not (isinstance(inputs, list) and all(isinstance(entry, str) for entry in inputs)):
+        raise TypeError(f"inputs are {inputs!r}")
+    for name in ("settings", "origins"):
+        if not isinstance(record.method[name], dict):
+            raise TypeError(f"{name} are {record.method[name]!r}")
 
 
 def _check_printed(record: Record) -> None:
@@ -204,13 +244,23 @@ def _check_printed(record: Record) -> None:
     for name, value in record.cost.items():
         if name == "device":
             continue
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise TypeError(f"cost {name} is {value!r}, not a number")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise TypeError(f"cost {name} is {value!r}")
+        if value is not None:
+            _check_number(f"cost {name}", value)
     note = record.report.get("note")
     if note is not None and not (isinstance(note, str) and note.isprintable() and "|" not in note):
         raise TypeError(f"note is {note!r}, not one line without |")
+    if note is not None and len(note) > LONGEST_NOTE:
+        raise TypeError(f"note has {len(note)} characters, more than {LONGEST_NOTE}")
+
+
+def _check_number(name: str, value: Any) -> None:
+    """Refuse what is no finite number.
+
+    Raises:
+        TypeError: says what it is.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"{name} is {value!r}, not a finite number")
 
 
 def read_ranks(path: Path) -> dict[str, NDArray[np.generic]]:
@@ -229,10 +279,11 @@ def read_ranks(path: Path) -> dict[str, NDArray[np.generic]]:
 
 
 def verified_ranks(folder: Path, record: Record) -> dict[str, NDArray[np.generic]]:
-    """Read the ranks beside a record and compare their digest with it.
+    """Read the ranks beside a record, compare their digest with it and look whether they can be.
 
     Raises:
-        DataError: missing, damaged, or not the ranks that the record speaks of.
+        DataError: missing, damaged, not the ranks that the record speaks of, or no ranks of its
+            catalogue.
     """
     arrays = read_ranks(folder / record.ranks_file)
     found = ranks_digest(arrays)
@@ -242,7 +293,24 @@ def verified_ranks(folder: Path, record: Record) -> dict[str, NDArray[np.generic
             f"{record.ranks_sha256}; "
             "the ranks were changed after the run"
         )
+    if fault := fault_of_arrays(arrays, record.dataset["n_items"]):
+        raise DataError(f"{folder / record.ranks_file}: no ranks: {fault}; run the cell again")
     return arrays
+
+
+def check_stated(folder: Path, record: Record) -> None:
+    """Compare what a finished record states (users, metrics, tie rate) with its ranks.
+
+    Raises:
+        DataError: as `verified_ranks`; or a number is not that of the ranks.
+    """
+    arrays = verified_ranks(folder, record)
+    tied = float(record.tie_rate or 0.0)
+    if fault := fault_of_numbers(arrays, record.dataset["n_users"], record.metrics, tied):
+        raise DataError(
+            f"{folder / RECORD_FILE}: {fault}; the record was changed after the run, run the cell "
+            "again"
+        )
 
 
 def verified_fit_log(folder: Path, record: Record) -> str | None:

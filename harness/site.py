@@ -17,12 +17,14 @@ from harness.board.json_form import json_text
 from harness.board.latex import latex
 from harness.board.markdown import markdown
 from harness.board.table import BoardTable
-from harness.errors import HarnessError
+from harness.errors import DataError, HarnessError
 from harness.files import write_text
 from harness.leaderboard import Stored, read_records
 from harness.paper import PlainTable, cells_of_dataset, plain_tables, reproduction_page
+from harness.portable import check_sealed
 from harness.report import index_page, report_page, without_plots
 from harness.split_facts import SPLIT_FILE, SplitFacts, read_split_facts
+from harness.split_keeping import texts_allowed
 
 RECORDS = "records"
 INDEX = "index.html"
@@ -58,10 +60,13 @@ def published_records(root: Path) -> dict[str, list[Stored]]:
     """Return data set -> its published records.
 
     Raises:
-        DataError: one of them cannot be read.
+        DataError: one of them cannot be read, or was changed after it was published.
     """
     folders = sorted(path for path in (root / RECORDS).glob("*") if path.is_dir())
-    return {folder.name: read_records(folder, damaged="refused") for folder in folders}
+    found = {folder.name: read_records(folder, damaged="refused") for folder in folders}
+    for place, record in (stored for part in found.values() for stored in part):
+        check_sealed(place, record)
+    return found
 
 
 def boards(root: Path, only: Iterable[str] | None = None) -> dict[str, PublishedBoard]:
@@ -113,7 +118,15 @@ def _paper(root: Path, definition: Definition) -> dict[str, Sequence[PlainTable]
 
 def _facts(root: Path, dataset: str, described: Mapping[str, object]) -> SplitFacts | None:
     path = root / RECORDS / dataset / SPLIT_FILE
-    return read_split_facts(path, str(described["split_hash"])) if path.is_file() else None
+    if not path.is_file():
+        return None
+    facts = read_split_facts(path, str(described["split_hash"]))
+    if facts.texts is not None and not texts_allowed(dataset):
+        raise DataError(
+            f"{path}: holds texts of items, which the card of {dataset} does not allow to be "
+            "published; delete it and publish again"
+        )
+    return facts
 
 
 # ---- files ---------------------------------------------------------------------------------------

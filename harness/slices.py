@@ -193,7 +193,7 @@ def _by_time(data: PreparedData) -> tuple[Slice, ...]:
 def slice_table(
     values: NDArray[np.float64], slices: Sequence[Slice], confidence: float = 0.95
 ) -> tuple[SliceRow, ...]:
-    """Return size, mean and interval of the mean (Student's t) of each slice, in their order.
+    """Return size, mean and interval of the mean of each slice, in their order.
 
     Args:
         values: float64 [n_users], a metric's value of every test user, or [n_seeds, n_users]: the

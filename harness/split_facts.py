@@ -1,7 +1,8 @@
 """What a board's pages need of a split: who is in which slice, and some users to look at.
 
 Published beside the records as ``split.json``, so that pages can be made and checked where the data
-are not at hand. It holds indices only, never an item's text or a raw id.
+are not at hand. It holds indices only, never a raw id; and items' texts only of data whose card
+says that they may be published (``redistributable``).
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class SplitFacts:
         n_items: of the catalogue.
         users: the sample, by rising index.
         slices: of all users, in the order of the prepared data set.
+        texts: of every item, by index; None where they may not be published.
     """
 
     split_hash: str
@@ -63,6 +65,7 @@ class SplitFacts:
     n_items: int
     users: tuple[SampledUser, ...]
     slices: tuple[Slice, ...]
+    texts: tuple[str, ...] | None = None
 
 
 def split_facts(data: PreparedData) -> SplitFacts:
@@ -85,7 +88,8 @@ def split_facts(data: PreparedData) -> SplitFacts:
         )
         for row in rows.tolist()
     )
-    return SplitFacts(identity, n_users, len(data.item_ids), users, slices_of(data))
+    texts = data.item_texts if data.card.redistributable else None
+    return SplitFacts(identity, n_users, len(data.item_ids), users, slices_of(data), texts)
 
 
 # ---- the file ------------------------------------------------------------------------------------
@@ -93,7 +97,7 @@ def split_facts(data: PreparedData) -> SplitFacts:
 
 def write_split_facts(path: Path, facts: SplitFacts) -> None:
     """Write the facts as JSON, atomically; members of slices as packed bits in base64."""
-    value = {
+    value: dict[str, Any] = {
         "format": FORMAT,
         "split_hash": facts.split_hash,
         "n_users": facts.n_users,
@@ -110,6 +114,8 @@ def write_split_facts(path: Path, facts: SplitFacts) -> None:
             for part in facts.slices
         ],
     }  # fmt: skip
+    if facts.texts is not None:
+        value["texts"] = list(facts.texts)
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
@@ -123,16 +129,7 @@ def read_split_facts(path: Path, expected: str) -> SplitFacts:
     Raises:
         DataError: missing, damaged, or of another split.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        facts = _facts(value)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError, AttributeError, binascii.Error) as error:
-        raise DataError(
-            f"{path}: damaged ({type(error).__name__}: {error}); delete it and publish again where "
-            "the data are"
-        ) from error
+    facts = _read(path)
     if facts.split_hash != expected:
         raise DataError(
             f"{path}: is of the split {facts.split_hash}, the records are of {expected}; delete it "
@@ -141,8 +138,30 @@ def read_split_facts(path: Path, expected: str) -> SplitFacts:
     return facts
 
 
+def split_of(path: Path) -> str:
+    """Return the hash of the split whose facts a file holds.
+
+    Raises:
+        DataError: missing or damaged.
+    """
+    return _read(path).split_hash
+
+
+def _read(path: Path) -> SplitFacts:
+    try:
+        return _facts(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, binascii.Error) as error:
+        raise DataError(
+            f"{path}: damaged ({type(error).__name__}: {error}); delete it and publish again where "
+            "the data are"
+        ) from error
+
+
 def _facts(value: dict[str, Any]) -> SplitFacts:
-    _check_keys(value, ("format", "split_hash", "n_users", "n_items", "users", "slices"))
+    optional = ("texts",) if "texts" in value else ()
+    _check_keys(value, ("format", "split_hash", "n_users", "n_items", "users", "slices", *optional))
     if _whole(value["format"]) != FORMAT:
         raise ValueError(f"format {value['format']!r}, not {FORMAT}")
     n_users, n_items = _whole(value["n_users"]), _whole(value["n_items"])
@@ -152,7 +171,10 @@ def _facts(value: dict[str, Any]) -> SplitFacts:
         raise ValueError("users are not by rising index")
     if len({part.name for part in slices}) < len(slices):
         raise ValueError("two slices have one name")
-    return SplitFacts(_text(value["split_hash"]), n_users, n_items, users, slices)
+    texts = tuple(map(_text, _list(value["texts"]))) if optional else None
+    if texts is not None and len(texts) != n_items:
+        raise ValueError(f"{len(texts)} texts of {n_items} items")
+    return SplitFacts(_text(value["split_hash"]), n_users, n_items, users, slices, texts)
 
 
 def _user(value: dict[str, Any], n_users: int, n_items: int) -> SampledUser:

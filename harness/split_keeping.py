@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
-from harness.data.cards import load_card
+from harness.data.cards import card_names, load_card
 from harness.data.prepare import prepare
 from harness.data.prepared import PreparedData
 from harness.errors import HarnessError
@@ -16,6 +17,7 @@ from harness.split_facts import (
     SplitFacts,
     read_split_facts,
     split_facts,
+    split_of,
     write_split_facts,
 )
 from harness.splits import split_hash
@@ -34,7 +36,8 @@ def publish_split_facts(
     """Write ``split.json`` of a data set's published records, unless it is there already.
 
     Taken from a run folder or, failing that, from the data. Without either the pages go without
-    slices and without a sample of users; a warning says so.
+    slices and without a sample of users; a warning says so. What is there goes only for a
+    replacement, or where it is of another split.
 
     Args:
         folder: ``records/DATASET`` of the published folder.
@@ -46,14 +49,35 @@ def publish_split_facts(
     path = folder / SPLIT_FILE
     if _read(path, wanted) is not None:
         return
-    path.unlink(missing_ok=True)  # of an earlier split
     facts = next((found for one in beside if (found := _read(one, wanted)) is not None), None)
+    if facts is not None and not texts_allowed(dataset):
+        facts = replace(facts, texts=None)
     try:
         facts = facts or split_facts(_prepared(dataset, wanted, cache))
     except HarnessError as error:
+        _drop_of_another_split(path, wanted)
         warnings.warn(f"{dataset}: pages without slices and sample of users: {error}", stacklevel=2)
         return
     write_split_facts(path, facts)
+
+
+def texts_allowed(dataset: str) -> bool:
+    """Return whether items' texts of a data set may be published, as far as is known here.
+
+    A shipped card decides. Of a data set with a card of the user's own, what ``run`` has left
+    beside its records was written by that card's leave.
+    """
+    return dataset not in card_names() or load_card(dataset).redistributable
+
+
+def _drop_of_another_split(path: Path, wanted: str) -> None:
+    """Delete facts that are whole and of an earlier split; damaged ones stay, to be looked at."""
+    try:
+        stale = split_of(path) != wanted
+    except HarnessError:
+        return
+    if stale:
+        path.unlink()
 
 
 def _read(path: Path, wanted: str) -> SplitFacts | None:

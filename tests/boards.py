@@ -40,7 +40,8 @@ def made_record(
         reason=None if ok else "no luck",
         method={
             "name": label.split(" ", maxsplit=1)[0], "preset": None, "label": label,
-            "title": label.title(), "paper": "made up", "inputs": ["item ids"],
+            "title": label.split(" ", maxsplit=1)[0].title(), "paper": "made up",
+            "inputs": ["item ids"],
             "settings": settings or {}, "origins": dict.fromkeys(settings or {}, "--set"),
         },
         dataset={

@@ -36,7 +36,7 @@ title = "A tiny data set"
 licence = "made up for a test"
 citation = "Nobody."
 url = "https://example.org"
-redistributable = true
+redistributable = {redistributable}
 verb = "bought"
 
 [source]
@@ -77,7 +77,7 @@ def random_sequences(n_users: int = 30, n_items: int = 20, length: int = 6) -> l
 
 def write_card(
     folder: Path, sequences: Sequence[Sequence[str]] | None = None, name: str = "tiny",
-    extra: str = "",
+    extra: str = "", redistributable: bool = False,
 ) -> Path:  # fmt: skip
     """Write sources and card of a tidy data set; return the card's path."""
     sequences = random_sequences() if sequences is None else sequences
@@ -93,7 +93,9 @@ def write_card(
         (folder / f"{name}-{role}.jsonl").write_bytes(content)
         digests[role] = hashlib.sha256(content).hexdigest()
     path = folder / f"{name}.toml"
-    path.write_text(CARD.format(name=name, extra=extra, **digests), encoding="utf-8")
+    allowed = "true" if redistributable else "false"
+    content = CARD.format(name=name, extra=extra, redistributable=allowed, **digests)
+    path.write_text(content, encoding="utf-8")
     return path
 
 

@@ -16,6 +16,7 @@ from harness.board.rows import improvement, row_table, without_numbers
 from harness.board.table import BoardTable, Comparison, Improvement, RowTable, Section, Value
 from harness.errors import DataError, did_you_mean
 from harness.leaderboard import Board, Row, Stored, board, newest
+from harness.records import Record, check_stated
 from harness.stats import mean_test
 
 FACTS = (
@@ -33,7 +34,8 @@ def board_table(
     Args:
         definition: what it shows.
         found: records of its data sets (others are left alone), with their folders.
-        damaged: whether a row whose ranks do not verify is an error or a row marked failed.
+        damaged: whether a row whose ranks do not verify, or are not those of the numbers that it
+            states, is an error or a row marked failed.
 
     Raises:
         DataError: the definition names a data set or a row that does not exist, records do not
@@ -49,13 +51,18 @@ def board_table(
         ranked_rows[dataset] = rows
     return BoardTable(
         name=definition.name,
-        title=definition.title or str(sections[0].dataset["title"]),
+        title=definition.title or _title(definition, sections),
         metrics=tuple(metric.name for metric in definition.metrics),
         family=definition.family,
         sections=tuple(sections),
         across=across(ranked_rows, definition.metrics, definition.family),
         sources=definition.sources,
     )
+
+
+def _title(definition: Definition, sections: Sequence[Section]) -> str:
+    """Return the heading of a board that states none: its data set's, of several its own name."""
+    return str(sections[0].dataset["title"]) if len(sections) == 1 else definition.name
 
 
 def _check_datasets(definition: Definition, stored: Sequence[Stored]) -> None:
@@ -84,6 +91,23 @@ def _check_rows(definition: Definition, stored: Sequence[Stored]) -> None:
                 f"the board {definition.name} shows {choice.label!r}, which is no method and of "
                 f"which there is no record: {known}"
             )
+        if choice.label not in labels:
+            _check_preset(definition.name, choice.label)
+
+
+def _check_preset(name: str, label: str) -> None:
+    """Refuse a row that no record is there of and whose preset its method does not have."""
+    from harness.registry import load_method
+
+    method, _, preset = label.partition(" (")[0].partition(":")
+    if not preset:
+        return
+    presets = load_method(method).method.card.presets
+    if preset not in presets:
+        raise DataError(
+            f"the board {name} shows {label!r}, of which there is no record, and {method} has no "
+            f"preset {preset!r}: its presets are {', '.join(sorted(presets)) or 'none'}"
+        )
 
 
 # ---- one data set --------------------------------------------------------------------------------
@@ -93,10 +117,11 @@ def _section(
     dataset: str, definition: Definition, stored: Sequence[Stored], damaged: str
 ) -> tuple[Section, tuple[RankedRow, ...]]:
     mine = [(folder, record) for folder, record in stored if record.dataset["name"] == dataset]
+    mine = _verified(mine, damaged)
     folders = {id(record): folder for folder, record in mine}
-    arranged = board(dataset, newest(record for _, record in mine))
+    arranged = board(dataset, [record for _, record in mine])
     chosen = _chosen(arranged, definition)
-    with_numbers, failed = _read(chosen.rows, folders, damaged)
+    with_numbers, failed = _read(chosen.rows, folders)
     check_users(with_numbers)
     tables = _numbered(with_numbers, definition, arranged, folders)
     facts, rules = _facts(dataset, arranged)
@@ -108,6 +133,30 @@ def _section(
         not_judged=arranged.not_judged,
     )
     return section, tuple(with_numbers)
+
+
+def _verified(found: Sequence[Stored], damaged: str) -> list[Stored]:
+    """Return the newest records; rows are arranged by the numbers that these state.
+
+    One that does not agree with its ranks is an error, or stands as failed.
+    """
+    folders = {id(record): folder for folder, record in found}
+    verified: list[Stored] = []
+    for record in newest(record for _, record in found):
+        folder = folders[id(record)]
+        try:
+            if record.status == "ok":
+                check_stated(folder, record)
+            verified.append((folder, record))
+        except DataError as error:
+            if damaged == "refused":
+                raise
+            verified.append((folder, _as_failed(record, str(error))))
+    return verified
+
+
+def _as_failed(record: Record, reason: str) -> Record:
+    return dataclasses.replace(record, status="failed", reason=reason)
 
 
 def _chosen(arranged: Board, definition: Definition) -> Board:
@@ -125,7 +174,7 @@ def _chosen(arranged: Board, definition: Definition) -> Board:
 
 
 def _read(
-    rows: Iterable[Row], folders: Mapping[int, Path], damaged: str
+    rows: Iterable[Row], folders: Mapping[int, Path]
 ) -> tuple[list[RankedRow], list[RowTable]]:
     """Return the rows with numbers, and those without, told why."""
     good: list[RankedRow] = []
@@ -135,12 +184,7 @@ def _read(
             status, _, reason = row.failure.partition(" ")
             bad.append(without_numbers(row, "skipped" if status == "skipped" else "failed", reason))
             continue
-        try:
-            good.append(ranked(row, folders))
-        except DataError as error:
-            if damaged == "refused":
-                raise
-            bad.append(without_numbers(row, "failed", str(error)))
+        good.append(ranked(row, folders))
     return good, bad
 
 

@@ -44,7 +44,7 @@ class Definition:
 
     Attributes:
         name: its file's name without the ending.
-        title: its heading; None takes the data set's.
+        title: its heading; None takes its data set's, or its name where it has several.
         datasets: their names, in order.
         rows: those it shows; None for all that there are records of.
         metrics: its columns.
@@ -61,6 +61,14 @@ class Definition:
     family: Family = field(default_factory=Family)
     improvement_of: str | None = None
     sources: tuple[str, ...] = ()
+
+    def shows(self, label: str, seed: int) -> bool:
+        """Return whether a row's seed is on the board, as far as its own data sets go."""
+        if self.rows is None:
+            return True
+        return any(
+            row.label == label and (row.seeds is None or seed in row.seeds) for row in self.rows
+        )
 
 
 def default_definition(dataset: str) -> Definition:
@@ -95,14 +103,29 @@ def definitions_in(root: Path, datasets: Iterable[str]) -> dict[str, Definition]
     """
     read = {path.stem: read_definition(path) for path in sorted(root.glob("*.toml"))}
     named = {dataset for definition in read.values() for dataset in definition.datasets}
-    for dataset in sorted(set(datasets) - named):
+    known = set(datasets)
+    for dataset in sorted(known - named):
         if dataset in read:
-            raise DataError(
-                f"{root / dataset}.toml does not show the data set {dataset}, whose board would "
-                "have that name; name the file otherwise, or add the data set to it"
-            )
+            raise _taken(root, read[dataset], dataset, known)
         read[dataset] = default_definition(dataset)
     return dict(sorted(read.items()))
+
+
+def _taken(root: Path, definition: Definition, dataset: str, known: set[str]) -> DataError:
+    """Return why a default board cannot have its name: often the file misspells the data set."""
+    from harness.data.cards import card_names
+
+    path, known = root / f"{definition.name}.toml", known | set(card_names())
+    for name in definition.datasets:
+        if name not in known:
+            return DataError(
+                f"board file {path}: 'datasets' names {name!r}, of which there is no record and no "
+                f"card: {did_you_mean(name, known)}"
+            )
+    return DataError(
+        f"{path} does not show the data set {dataset}, whose board would have that name; name the "
+        "file otherwise, or add the data set to it"
+    )
 
 
 def metric_named(name: str, where: str = "metric") -> Metric:
@@ -150,6 +173,8 @@ def _distinct(table: Table, key: str) -> tuple[str, ...]:
 def _rows(table: Table, seeds: tuple[int, ...] | None) -> tuple[RowChoice, ...] | None:
     """Return the rows: ``methods``, with the board's seeds, and [[row]] tables with their own."""
     rows = [RowChoice(label, seeds) for label in _distinct(table, "methods")]
+    if "methods" in table and not rows:
+        raise table.fault("methods", "must name one method or more; without it all rows are shown")
     for part in table.tables("row", optional=True):
         rows.append(RowChoice(part.text("method"), _seeds(part, "seeds")))
         part.finish()

@@ -11,11 +11,12 @@ from harness.board.table import BoardTable, RowTable, Section
 
 COLUMNS = (
     "dataset", "split_hash", "method", "status", "seeds", "n_users", "metric", "bound", "value",
-    "low", "high", "best", "groups", "against", "difference", "difference_low",
+    "low", "high", "best", "groups", "against", "test_seeds", "difference", "difference_low",
     "difference_high", "p_value", "p_adjusted", "effect_size", "tie_rate", "gap_exceeds",
     "not_learnt", "fit_s", "score_s", "parameters", "device", "inputs",
 )  # fmt: skip
-"""``low`` to ``high`` is the pessimistic mean's interval; the test is of the board's own bound."""
+"""``low`` to ``high`` is the pessimistic mean's interval; the test is of the board's own bound,
+over the seeds that both rows have."""
 
 
 def flat(table: BoardTable) -> str:
@@ -69,6 +70,7 @@ def _value(table: BoardTable, row: RowTable, metric: str, bound: str) -> dict[st
         if test is not None:
             found |= {
                 "against": test.against,
+                "test_seeds": " ".join(map(str, test.seeds)),
                 "difference": _text(test.difference),
                 "difference_low": _text(test.low),
                 "difference_high": _text(test.high),

@@ -135,7 +135,7 @@ def _tests(table: BoardTable, section: Section, deeper: str) -> list[str]:
     lines = [
         [
             _plain(row.label),
-            *(_plain(words.comparison(row.comparisons.get(metric))) for metric in table.metrics),
+            *(_plain(words.comparison(section, row, metric)) for metric in table.metrics),
         ]
         for row in rows
     ]

@@ -1,7 +1,7 @@
 """What a board says, as plain values: every renderer prints this, and nothing that is not in it.
 
 All numbers are functions of stored ranks. Means are over users, each the mean over the row's seeds;
-intervals are Student's, over users and seeds (`harness.statistics.layouts.variance_of_mean`).
+intervals are over users and seeds (`harness.statistics.uncertainty`).
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Value:
 
     @property
     def gap_exceeds(self) -> bool:
-        """Whether ties move the mean further than the interval reaches."""
-        return self.high is not None and self.optimistic > self.high
+        """Whether ties move the mean further than its interval reaches; without one, at all."""
+        return self.optimistic > (self.pessimistic if self.high is None else self.high)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Comparison:
         difference: mean of the row minus the other.
         low: lower end of the difference's 95 % interval; None where there is none.
         high: its upper end.
-        p_value: two-sided, of the same Student's t as the interval; None where there is none.
+        p_value: two-sided, of the same test as the interval; None where there is none.
         adjusted: corrected for the family; None where there is no p-value.
         effect_size: Cohen's d_z over users, or None.
         reason: why there is no test; None where there is one.

@@ -19,7 +19,7 @@ def _section(table: BoardTable, section: Section) -> list[str]:
     heads = [
         "method", "inputs", "seeds", *table.metrics, "p", "tied", "fit s", "score s", "parameters",
     ]  # fmt: skip
-    lines = [_line(table, row) for row in section.rows]
+    lines = [_line(table, section, row) for row in section.rows]
     title = [] if len(table.sections) == 1 else [str(section.dataset["title"])]
     troubles = words.troubles(section)
     return [
@@ -35,15 +35,16 @@ def _against(table: BoardTable, section: Section) -> str:
     return next((test.against for test in tests if test is not None), "no other row")
 
 
-def _line(table: BoardTable, row: RowTable) -> list[str]:
+def _line(table: BoardTable, section: Section, row: RowTable) -> list[str]:
     head = [words.label(row), words.inputs(row), words.seeds(row)]
     if row.status != "ok":
         return [*head, *[row.status] * len(table.metrics), "", "", "", "", ""]
     test = row.comparisons.get(table.metrics[0])
+    fewer = words.over_fewer_seeds(section, row, table.metrics[0])
     return [
         *head,
         *("/".join(words.value(row, metric) or ()) for metric in table.metrics),
-        words.probability(test.adjusted) if test else "",
+        words.probability(test.adjusted) + fewer if test else "",
         words.tied(row),
         words.seconds(row, "fit_s"),
         words.seconds(row, "score_s"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.board.table import BoardTable, Comparison, Improvement, RowTable, Section, Value
+from harness.board.table import BoardTable, Improvement, RowTable, Section, Value
 from harness.metrics import SELECTION_METRIC
 from harness.protocol import GATE
 
@@ -11,6 +11,10 @@ NOT_LEARNT = "†"
 GAP = "‡"
 BOUNDS = ("optimistic", "pessimistic")
 MIB = 1 << 20
+FEWER_SEEDS = (
+    "Tests are over the seeds that both rows have: 'over seeds' names them where a value above is "
+    "over others too."
+)
 
 
 def number(value: float) -> str:
@@ -33,16 +37,27 @@ def probability(p: float | None) -> str:
     return "< 1e-99" if p < 1e-99 else f"{p:.2g}"
 
 
-def comparison(test: Comparison | None) -> str:
+def comparison(section: Section, row: RowTable, metric: str) -> str:
     """Return a difference, its interval and its corrected p-value, or why there is no test."""
+    test = row.comparisons.get(metric)
     if test is None:
         return "reference"
+    fewer = over_fewer_seeds(section, row, metric)
     if test.reason is not None or test.difference is None:
-        return f"no test: {test.reason}"
+        return f"no test: {test.reason}{fewer}"
     return (
         f"{test.difference:+.{DIGITS}f} [{interval(test.low, test.high, signed=True)}], "
-        f"p {probability(test.adjusted)}"
+        f"p {probability(test.adjusted)}{fewer}"
     )
+
+
+def over_fewer_seeds(section: Section, row: RowTable, metric: str) -> str:
+    """Return which seeds a test is over, where these are not all of both rows; else nothing."""
+    test = row.comparisons.get(metric)
+    other = section.row(test.against) if test else None
+    if test is None or other is None or not test.seeds or row.seeds == test.seeds == other.seeds:
+        return ""
+    return f", over seeds {','.join(map(str, test.seeds))}"
 
 
 def improvement(found: Improvement | None) -> str:
@@ -67,8 +82,8 @@ def label(row: RowTable) -> str:
 
 
 def inputs(row: RowTable) -> str:
-    """Return what a row saw."""
-    return " + ".join(row.inputs) or "none"
+    """Return what a row saw; nothing where nothing is known of it."""
+    return " + ".join(row.inputs) or ("" if row.status == "missing" else "none")
 
 
 def seeds(row: RowTable) -> str:
@@ -139,8 +154,9 @@ def family(table: BoardTable) -> str:
     }  # fmt: skip
     return (
         f"Tests: for each data set and metric, every row against {against} ({chosen.bound} "
-        "ranks), by Student's t over paired users and seeds, two-sided, p-values by "
-        f"{corrections[chosen.correction]} within that family; intervals are 95 %, each by itself."
+        "ranks), by the paired t-test over users, with several seeds generalized to seeds, "
+        f"two-sided, p-values by {corrections[chosen.correction]} within that family; intervals "
+        "are 95 %, each by itself."
     )
 
 
@@ -154,8 +170,16 @@ def legend(table: BoardTable) -> list[str]:
         f"corrected together, level {level}).",
         family(table),
         "Tied: share of users whose target shares its score with another item. "
-        f"{GAP}: ties move a metric further than its 95 % interval reaches.",
+        f"{GAP}: ties move a metric further than its 95 % interval reaches, or at all where it has "
+        "none.",
     ]
+    if any(
+        over_fewer_seeds(section, row, metric)
+        for section in table.sections
+        for row in section.rows
+        for metric in table.metrics
+    ):
+        lines.append(FEWER_SEEDS)
     for section in table.sections:
         where = f"{section.dataset['name']}: " if len(table.sections) > 1 else ""
         if section.not_judged:
@@ -171,7 +195,11 @@ def legend(table: BoardTable) -> list[str]:
 def troubles(section: Section) -> list[str]:
     """Return why rows have no numbers, or lack seeds."""
     return [
-        f"{row.label}: {row.reason if row.status == 'ok' else f'{row.status} {row.reason}'}"
+        f"{row.label}: {_STATUS.get(row.status, f'{row.status} ')}{row.reason}"
         for row in section.rows
         if row.reason is not None
     ]
+
+
+_STATUS = {"ok": "", "missing": "missing: "}
+"""What stands before a row's reason; that of a failure begins with its seed, in brackets."""

@@ -23,7 +23,7 @@ class Asked:
 
     Attributes:
         name: of its files.
-        title: its heading; None takes the first data set's.
+        title: its heading; None takes its data set's, or its name where it has several.
         datasets: their names.
         rows: label -> seeds it must have, None for all; None where every row is shown.
         metrics: its columns.
@@ -81,6 +81,8 @@ def _texts(value: Any) -> list[str]:
 
 def _rows(said: dict[str, Any]) -> dict[str, list[int] | None] | None:
     seeds = sorted(said["seeds"]) if "seeds" in said else None
+    if said.get("methods") == []:
+        raise ValueError("methods is an empty list")
     rows: dict[str, list[int] | None] = dict.fromkeys(_texts(said.get("methods", [])), seeds)
     for part in said.get("row", []):
         rows[part["method"]] = sorted(part["seeds"]) if "seeds" in part else None

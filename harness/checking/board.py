@@ -137,7 +137,7 @@ def recomputed(
     facts = {
         "format": FORMAT,
         "name": asked.name,
-        "title": asked.title or str(sections[0].facts["dataset"]["title"]),
+        "title": asked.title or _title(asked.name, sections),
         "metrics": asked.metrics,
         "family": asked.family,
         "sections": [one.facts for one in sections],
@@ -145,6 +145,10 @@ def recomputed(
         "sources": asked.sources,
     }
     return RecomputedBoard(facts, sections)
+
+
+def _title(name: str, sections: list[Recomputed]) -> str:
+    return name if len(sections) > 1 else str(sections[0].facts["dataset"]["title"])
 
 
 def _looking_in(stated: Any) -> Said:

@@ -12,7 +12,7 @@ from harness.checking.leaves import is_close
 Facts = Mapping[str, Any]
 HEADER = (
     "dataset", "split_hash", "method", "status", "seeds", "n_users", "metric", "bound", "value",
-    "low", "high", "best", "groups", "against", "difference", "difference_low",
+    "low", "high", "best", "groups", "against", "test_seeds", "difference", "difference_low",
     "difference_high", "p_value", "p_adjusted", "effect_size", "tie_rate", "gap_exceeds",
     "not_learnt", "fit_s", "score_s", "parameters", "device", "inputs",
 )  # fmt: skip
@@ -83,4 +83,5 @@ def _value(board: Facts, row: Facts, metric: str, bound: str) -> dict[str, Any]:
         found["groups"] = value["group"]
         if test is not None:
             found |= {column: test[name] for name, column in TEST_FIELDS.items()}
+            found["test_seeds"] = " ".join(map(str, test["seeds"]))
     return found

@@ -123,7 +123,7 @@ def _wanted(board: Facts) -> list[tuple[str, Table]]:
         found.append((f"{name}, rows", _rows(section, board["metrics"][0])))
         tested = [row for row in section["rows"] if row["status"] == "ok"]
         if len(tested) > 1:
-            found.append((f"{name}, tests", _tests(tested, board["metrics"])))
+            found.append((f"{name}, tests", _tests(section, tested, board["metrics"])))
     return found + ([("over data sets", _across(board["across"]))] if board["across"] else [])
 
 
@@ -136,7 +136,8 @@ def _rows(section: Facts, metric: str) -> Table:
 
 
 def _row(row: Facts, metric: str) -> list[str]:
-    facts = [marked(row), " + ".join(row["inputs"]) or "none", ",".join(map(str, row["seeds"]))]
+    nothing = "" if row["status"] == "missing" else "none"
+    facts = [marked(row), " + ".join(row["inputs"]) or nothing, ",".join(map(str, row["seeds"]))]
     start = [re.escape(fact) for fact in facts]
     if row["status"] != "ok":
         return [*start, row["status"], *[""] * 6]
@@ -155,13 +156,13 @@ def _row(row: Facts, metric: str) -> list[str]:
     ]
 
 
-def _tests(rows: Sequence[Facts], metrics: Sequence[str]) -> Table:
+def _tests(section: Facts, rows: Sequence[Facts], metrics: Sequence[str]) -> Table:
     head = ["method"]
     for metric in metrics:
         tests = [row["comparisons"][metric] for row in rows if metric in row["comparisons"]]
         head.append(re.escape(f"{metric}, minus {tests[0]['against'] if tests else ''}".rstrip()))
     lines = [
-        [re.escape(row["label"]), *(comparison(row["comparisons"].get(name)) for name in metrics)]
+        [re.escape(row["label"]), *(comparison(section, row, name) for name in metrics)]
         for row in rows
     ]
     return [head, *lines]

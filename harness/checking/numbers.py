@@ -1,4 +1,4 @@
-"""Gains, Student's intervals and tests over users and seeds, corrections: derived here anew."""
+"""Gains, intervals and tests over users and seeds, corrections: derived here anew."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, betaincinv, digamma
+from scipy.optimize import brentq
+from scipy.special import betainc, digamma, gammaincc, gammaln
 
 from harness.checking.leaves import NEARLY_EQUAL, Span, ends, span
 
@@ -110,7 +111,7 @@ def winner(means: Mapping[str, Sequence[float]], stated: object) -> str:
     return stated if open_ else first
 
 
-# ---- Student's t ---------------------------------------------------------------------------------
+# ---- tests over users and seeds ------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -150,18 +151,15 @@ def student(values: Numbers, scale: float) -> Student:
     squares = _squares(
         np.asarray(whole * unit - grand, np.float64), bool(np.ptp(whole.sum(axis=0)))
     )
-    found = _errors(squares, n_seeds, n_users)
-    if not found:
+    spread = _Spread(squares, n_seeds, n_users)
+    if not spread.variances.any():
         return Student(grand, reason=f"all {n_users} users have the same value, {NOTHING}")
-    reach = [quantile(freedom) * error for error, freedom in found]
-    spread = math.sqrt(squares[0] / (n_seeds * (n_users - 1)))  # of the users' means over seeds
+    half = spread.half_width()
+    of_users = math.sqrt(squares[0] / (n_seeds * (n_users - 1)))  # of the users' means over seeds
     return Student(
-        grand,
-        span([grand - half for half in reach]),
-        span([grand + half for half in reach]),
-        span([two_sided(grand / error, freedom) for error, freedom in found]),
-        grand / spread if spread else None,
-    )
+        grand, grand - half, grand + half, spread.two_sided(grand),
+        grand / of_users if of_users else None,
+    )  # fmt: skip
 
 
 NOTHING = "so there is no variance"
@@ -180,48 +178,68 @@ def _why_not(whole: NDArray[np.int64]) -> str | None:
 def _squares(centred: Numbers, users_differ: bool) -> tuple[float, float, float]:
     """Return the sums of squares of users, of seeds, and of what neither explains.
 
-    In a crossed layout with one value a cell the three add up to the whole sum of squares.
+    In a crossed layout with one value a cell the three add up to the whole sum of squares; the last
+    is summed all the same, for what is left of a difference of large numbers is rounding.
     """
     n_seeds, n_users = centred.shape
     # summed without the linear algebra library, whose threads get in each other's way
     users = float((centred.sum(axis=0) ** 2).sum()) / n_seeds if users_differ else 0.0
     seeds = float((centred.sum(axis=1) ** 2).sum()) / n_users
-    return users, seeds, max(0.0, float((centred**2).sum()) - users - seeds)
+    left = centred - centred.mean(axis=0) - centred.mean(axis=1, keepdims=True)
+    return users, seeds, float((left**2).sum())
 
 
-def _errors(
-    squares: tuple[float, float, float], n_seeds: int, n_users: int
-) -> list[tuple[float, float]]:
-    """Return the standard error of the grand mean and its degrees of freedom; two where open.
+class _Spread:
+    """All that the variance of the grand mean may be, and how likely each of it is.
 
     With a = n_seeds, b = n_users and the components s (of a cell), u (of users), v (of seeds), the
     mean squares expect U = s + a u, V = s + b v and R = s; the grand mean varies by
-    u / b + v / a + s / (a b) = (E U + E V - E R) / (a b). Satterthwaite's degrees of freedom of a
-    sum of mean squares are its square over the sum of (each squared over its own), here at least
-    those of the seeds. Where V does
-    not exceed R, seeds are not seen to vary, and users alone are counted. Whether it does is open
-    where both are equal but for rounding.
+    u / b + v / a + s / (a b) = (E U + E V - E R) / (a b). U and R have so many degrees of freedom
+    that they stand for their expectations. V has a - 1, so E V may be anything like (a - 1) V / q
+    with q of chi-square a - 1; what is less than E R is no variance of seeds, and counts as E R.
     """
-    users, seeds, rest = squares
-    size = n_seeds * n_users
-    alone = users / (n_users - 1)
-    counted = (math.sqrt(alone / size), n_users - 1.0)
-    if n_seeds == 1:
-        return [counted]
-    n_rest = (n_seeds - 1) * (n_users - 1)
-    v, r = seeds / (n_seeds - 1), rest / n_rest
-    total = alone + max(0.0, v - r)
-    noise = max(1e-9 * max(v, r), 1e-12 * sum(squares) / n_rest)
-    parts = alone**2 / (n_users - 1) + v**2 / (n_seeds - 1) + r**2 / n_rest
-    both = [(math.sqrt(total / size), max(total**2 / parts, n_seeds - 1.0))] if parts else []
-    chosen = both if v - r > noise else [counted] if r - v > noise else [counted, *both]
-    return [one for one in chosen if one[0] > 0]
 
+    def __init__(self, squares: tuple[float, float, float], a: int, b: int) -> None:
+        users, seeds, rest = squares
+        self.freedom = b - 1
+        least = users / (b - 1) / (a * b)
+        if a == 1 or seeds == 0:
+            self.variances, self.shares = np.array([least]), np.array([1.0])
+            return
+        r = rest / ((a - 1) * (b - 1)) / (a * b)
+        v = seeds / (a * b)  # (a - 1) times the mean square
+        # below this q the seeds count; by the trapezoid rule in a variable in which both ends fall
+        # doubly exponentially (Takahasi and Mori, 1974)
+        end = min(v / r, 4000.0) if r > 0 else 4000.0
+        x = np.arange(-4.2, 4.8, 0.01)
+        down = np.exp(x - np.exp(-x))
+        log_q = math.log(end) - down
+        weight = 0.01 * down * (1 + np.exp(-x))
+        density = np.exp(
+            (a - 1) / 2 * (log_q - math.log(2)) - np.exp(log_q) / 2 - gammaln((a - 1) / 2)
+        )
+        self.variances = np.append(least + np.maximum(0, v / np.exp(log_q) - r), least)
+        self.shares = np.append(weight * density, gammaincc((a - 1) / 2, end / 2))
 
-def quantile(freedom: float) -> float:
-    """Return the t that 2.5 % lie above: freedom / (freedom + t^2) has a beta distribution."""
-    share = float(betaincinv(freedom / 2, 0.5, 0.05))
-    return math.sqrt(freedom * (1 - share) / share)
+    def two_sided(self, distance: float) -> float:
+        """Return the chance of a mean that far from 0 on either side."""
+        if distance == 0:
+            return 1.0
+        with np.errstate(divide="ignore", over="ignore"):
+            t2 = distance**2 / self.variances
+        chances = betainc(self.freedom / 2, 0.5, self.freedom / (self.freedom + t2))
+        return min(1.0, float(np.sum(self.shares * chances)))
+
+    def half_width(self) -> float:
+        """Return the distance whose chance is 5 %, sought in its logarithm."""
+        low = high = math.log(float(self.variances[np.argmax(self.shares)]) or 1e-30) / 2
+        while self.two_sided(math.exp(low)) < 0.05:
+            low -= 2
+        while self.two_sided(math.exp(high)) > 0.05:
+            high += 2
+        return math.exp(
+            brentq(lambda x: math.log(self.two_sided(math.exp(x)) / 0.05), low, high, xtol=1e-13)
+        )
 
 
 def two_sided(t: float, freedom: float) -> float:

@@ -43,14 +43,27 @@ def probability(p: float | None) -> str:
     return re.escape("< 1e-99") if p < 1e-99 else figure(p, ".2g")
 
 
-def comparison(test: Facts | None) -> str:
+def comparison(section: Facts, row: Facts, metric: str) -> str:
     """Return a pattern of a test's difference, interval and corrected p-value."""
+    test = row["comparisons"].get(metric)
     if test is None:
         return "reference"
+    seeds = ",".join(map(str, test["seeds"]))
+    fewer = f", over seeds {seeds}" if is_of_fewer_seeds(section, row, metric) else ""
     if test["reason"] is not None:
-        return re.escape(f"no test: {test['reason']}")
+        return re.escape(f"no test: {test['reason']}{fewer}")
     ends = interval(test["low"], test["high"], "+.4f")
-    return rf"{figure(test['difference'], '+.4f')} \[{ends}\], p {probability(test['adjusted'])}"
+    difference = figure(test["difference"], "+.4f")
+    return rf"{difference} \[{ends}\], p {probability(test['adjusted'])}{fewer}"
+
+
+def is_of_fewer_seeds(section: Facts, row: Facts, metric: str) -> bool:
+    """Return whether a test is over seeds, and one of its two rows has others as well."""
+    test = row["comparisons"].get(metric)
+    if test is None or not test["seeds"]:
+        return False
+    held = row_of(section, test["against"])
+    return held is not None and any(one["seeds"] != test["seeds"] for one in (row, held))
 
 
 def improvement(found: Facts | None) -> str:

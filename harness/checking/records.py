@@ -25,6 +25,21 @@ FACTS = {
 """What boards print of a record."""
 
 
+_ELSEWHERE = (
+    "Ranks made elsewhere; the harness verified coverage, split and ties, not how they were made.",
+    "Ranks made elsewhere; the harness verified coverage and split, not how they were made. The "
+    "order was given without scores, so ties do not show.",
+    "Ranks made elsewhere; the harness verified coverage and split, not how they or their ties "
+    "were made.",
+)
+NOTES_ELSEWHERE = {
+    note + end
+    for note in _ELSEWHERE
+    for end in ("", " A target outside a user's list counts as missed.")
+}
+"""All that a row made elsewhere may say of itself."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """A record whose checks passed, with its ranks in the order of the users' index."""
@@ -81,6 +96,8 @@ def _faults(folder: Path, record: dict[str, Any], arrays: dict[str, Any]) -> lis
         faults.append("row id and seed do not give the run id that the record states")
     if arrays_digest(arrays) != record["ranks_sha256"]:
         faults.append("the ranks do not have the sha256 that the record states")
+    if unlike := _arrays_unlike_ranks(arrays, record["dataset"]["n_items"]):
+        return [*faults, unlike]
     low, high, users = arrays["optimistic"], arrays["pessimistic"], arrays["user"]
     n_users, n_items = record["dataset"]["n_users"], record["dataset"]["n_items"]
     if not (len(low) == len(high) == len(users) == len(set(users.tolist())) == n_users):
@@ -91,6 +108,21 @@ def _faults(folder: Path, record: dict[str, Any], arrays: dict[str, Any]) -> lis
     ):
         faults.append(f"a rank is not within 1 to {n_items}, or the bounds are crossed")
     return faults or _number_faults(record, rank_means(low, high))
+
+
+def _arrays_unlike_ranks(arrays: dict[str, Any], n_items: int) -> str | None:
+    """Return how the arrays are not those of a ranks file, or None."""
+    if set(arrays) != {"user", "optimistic", "pessimistic", "top"}:
+        return f"the rank file holds {', '.join(sorted(arrays)) or 'nothing'}"
+    for name, array in arrays.items():
+        if array.dtype.kind != "i" or array.ndim != (2 if name == "top" else 1):
+            return f"{name} is {array.dtype} with {array.ndim} dimensions"
+    top = arrays["top"]
+    if len(top) != len(arrays["user"]):
+        return f"items ranked first stand for {len(top)} users, not {len(arrays['user'])}"
+    if top.size and not (top.min() >= -1 and top.max() < n_items):
+        return f"an item ranked first is not within 0 to {n_items - 1}"
+    return None
 
 
 def _number_faults(record: dict[str, Any], found: dict[tuple[str, str], float]) -> list[str]:
@@ -141,8 +173,8 @@ def _external_faults(record: dict[str, Any]) -> list[str]:
     elsewhere = record["code"]["source"] == "external"
     if elsewhere != (record["method"]["name"] == "external"):
         return ["code and method do not agree about whether the ranks were made elsewhere"]
-    if elsewhere and not str(record["report"].get("note")).startswith("Ranks made elsewhere;"):
-        return ["the note does not say that the ranks were made elsewhere"]
+    if elsewhere and record["report"].get("note") not in NOTES_ELSEWHERE:
+        return ["the note is none of those for ranks made elsewhere"]
     return []
 
 

@@ -98,6 +98,8 @@ def _shared_faults(rows: Mapping[str, RowOfCells]) -> list[str]:
         if len(set(row.seeds)) != len(row.seeds):
             faults.append(f"row {label!r} has a seed twice")
     cells = [cell for row in rows.values() for cell in row.cells]
+    if len({cell.record["run_id"] for cell in cells}) < len(cells):
+        faults.append("two records state the same run")
     for fact in ("split_hash", "n_users", "n_items"):
         found = {str(cell.record["dataset"][fact]) for cell in cells}
         if len(found) > 1:

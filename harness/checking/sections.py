@@ -212,9 +212,13 @@ def _note(row: RowOfCells) -> str:
 
 
 def _gap(value: Mapping[str, Any]) -> set[bool]:
-    """Return whether ties move a mean above its interval (both where rounding decides)."""
+    """Return whether ties move a mean above its interval, or at all where it has none.
+
+    Both where rounding decides.
+    """
     if value["high"] is None:
-        return {False}
+        last = value["pessimistic"]
+        return {value["optimistic"] > last + ABSOLUTE, value["optimistic"] > last}
     low, high = ends(value["high"])
     return {value["optimistic"] > low + ABSOLUTE, value["optimistic"] > high - ABSOLUTE}
 

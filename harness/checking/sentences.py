@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from harness.checking.printed import is_of_fewer_seeds
+
 Facts = Mapping[str, Any]
 CORRECTIONS = {"holm": "Holm's", "bonferroni": "Bonferroni's", "benjamini-hochberg": "Benjamini"}
-TROUBLE = re.compile(r"- .*(: seeds [\d, ]+ are missing|: (missing|failed|skipped) .*)")
+TROUBLE = re.compile(r"- .*(: seeds [\d, ]+ are missing|: missing: .*|: (failed|skipped) .*)")
 
 
 def sentence_faults(board: Facts, text: str, plain: Callable[[str], str]) -> Iterator[str]:
@@ -32,7 +34,7 @@ def _note(row: Facts) -> str:
 
 
 def _trouble(row: Facts) -> str:
-    status = "" if row["status"] == "ok" else f"{row['status']} "
+    status = {"ok": "", "missing": "missing: "}.get(row["status"], f"{row['status']} ")
     return f"- {row['label']}: {status}{row['reason']}"
 
 
@@ -85,6 +87,17 @@ def _test_faults(board: Facts, lines: list[str]) -> Iterator[str]:
         yield f"the level of the letters is not {family['level']:g}"
     if board["across"] and f"means of {family['bound']} ranks" not in whole:
         yield "the sentence about tests over data sets has other ranks than the family"
+    if _some_of_fewer_seeds(board) != ("'over seeds'" in whole):
+        yield "the page explains 'over seeds' where no test is, or leaves it unexplained"
     for section in board["sections"]:
         if section["not_judged"] and section["not_judged"] not in whole:
             yield f"{section['dataset']['name']}: the page does not say {section['not_judged']!r}"
+
+
+def _some_of_fewer_seeds(board: Facts) -> bool:
+    return any(
+        is_of_fewer_seeds(section, row, metric)
+        for section in board["sections"]
+        for row in section["rows"]
+        for metric in board["metrics"]
+    )

@@ -103,9 +103,11 @@ def _tests(result: PairedTests) -> list[str]:
 def _legend(pair: Pair, notes: list[str]) -> list[str]:
     both = " and of seeds" if len(pair.seeds) > 1 else ""
     lines = [
-        f"95 % interval: Student's t, from the variance of users{both}. d: the mean difference in "
-        "standard deviations of the users' differences. detectable: the difference that so many "
-        "users would show four times in five.",
+        f"95 % interval: of the paired t-test, from the variance of users{both}. d: the mean "
+        "difference in standard deviations of the users' differences. detectable: the difference "
+        "that so many users would show four times in five.",
+        "bootstrap: 95 % interval from draws of users alone, each user's value the mean over these "
+        "seeds; seeds to come are not in it.",
         *(
             ["The tests speak of these seeds; the interval of seeds to come as well."]
             if len(pair.seeds) > 1

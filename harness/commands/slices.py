@@ -90,11 +90,14 @@ def _report(card: DatasetCard, options: argparse.Namespace, metric: Metric, boun
         DataError: the data set cannot be prepared, or is not the one that the rows were run on.
     """
     from harness.data.prepare import prepare
+    from harness.leaderboard import read_records
     from harness.pairs import cells_of
     from harness.progress import Progress
     from harness.slices import slice_table, slices_of
 
-    rows = {label: cells_of(options.out / card.name, label) for label in options.rows}
+    folder = options.out / card.name
+    found = read_records(folder, damaged="told")
+    rows = {label: cells_of(folder, label, found) for label in options.rows}
     data = prepare(card, options.cache or default_cache(), Progress(shown=not options.quiet))
     for label, cells in rows.items():
         _check_same_split(label, cells, data)
@@ -166,6 +169,7 @@ def _line(row: SliceRow) -> tuple[str, ...]:
 
 def _legend(slices: Sequence[Slice]) -> str:
     note = (
-        "95 % intervals: Student's t over users and seeds, not corrected for the number of slices"
+        "95 % intervals: over users and, with several seeds, over seeds; not corrected for the "
+        "number of slices"
     )
     return "\n".join([note, *(f"- {slice_.name}: {slice_.what}" for slice_ in slices), ""])

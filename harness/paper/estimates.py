@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.statistics.layouts import student_interval, variance_of_mean
+from harness.statistics.layouts import mean_squares, settled
+from harness.statistics.uncertainty import Uncertainty
 
 CONFIDENCE = 0.95
 
@@ -20,22 +21,18 @@ class Estimate:
 
     Attributes:
         value: the mean, or another number of ours.
-        variance: of the mean; None where there is no interval.
-        freedom: its degrees of freedom; None where there is no interval.
+        half: half the width of its 95 % interval; None where there is none.
         reason: why there is no interval; None where there is one, or none could be: a count.
     """
 
     value: float
-    variance: float | None = None
-    freedom: float | None = None
+    half: float | None = None
     reason: str | None = None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Student's 95 % interval of the mean, or None."""
-        if self.variance is None or self.freedom is None:
-            return None
-        return student_interval(self.value, self.variance, self.freedom, CONFIDENCE)
+        """The 95 % interval of the mean, or None."""
+        return None if self.half is None else (self.value - self.half, self.value + self.half)
 
 
 def estimate(values: NDArray[np.float64]) -> Estimate:
@@ -50,30 +47,25 @@ def estimate(values: NDArray[np.float64]) -> Estimate:
         return Estimate(mean, reason="one user only")
     if np.ptp(values) == 0.0:
         return Estimate(mean, reason="all values are equal")
-    variance, freedom = variance_of_mean(values)
-    if variance <= (1e-12 * mean) ** 2:  # what differs by rounding alone does not vary
+    uncertainty = Uncertainty(mean_squares(settled(values, float(np.abs(values).max()))))
+    half = uncertainty.half_width(CONFIDENCE) if uncertainty.exists else 0.0
+    if half <= 1e-12 * abs(mean):  # what differs by rounding alone does not vary
         return Estimate(mean, reason="every user has the same mean over seeds")
-    return Estimate(mean, variance, freedom)
+    return Estimate(mean, half)
 
 
 def average(estimates: Sequence[Estimate]) -> Estimate:
     """Return the mean over data sets, each weighing alike, as the paper's ``Average``.
 
-    The data sets are fixed and their users independent: variances add up, the degrees of freedom
-    follow Satterthwaite (1946).
+    The data sets are fixed and their users independent, so the squares of the half widths add up
+    (the method of variance estimates recovery; Zou and Donner, 2008).
 
     Args:
         estimates: one for each data set, one or more.
     """
     n = len(estimates)
     mean = math.fsum(one.value for one in estimates) / n
-    parts = [
-        (one.variance, one.freedom)
-        for one in estimates
-        if one.variance is not None and one.freedom is not None
-    ]
-    if len(parts) < n:
+    halves = [one.half for one in estimates if one.half is not None]
+    if len(halves) < n:
         return Estimate(mean, reason="a data set of it has no interval")
-    total = math.fsum(variance for variance, _ in parts)
-    freedom = total**2 / math.fsum(variance**2 / freedom for variance, freedom in parts)
-    return Estimate(mean, total / n**2, freedom)
+    return Estimate(mean, math.hypot(*halves) / n)

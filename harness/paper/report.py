@@ -24,9 +24,10 @@ SUMMARY_HEADS = ("table", "what", "cells", *STATES, NOT_MEASURED)
 
 LEGEND = (
     "agrees: the published value, to its printed digits, lies in the 95 % interval of ours, or "
-    "ours rounds to it where there is no interval; near: ours is within 10 % of it; differs: "
-    "neither. The paper prints no intervals, so its own spread is not counted.",
-    "95 % interval: Student's t over users and, with several seeds, over seeds.",
+    "ours rounds to it where there is no interval; agrees (wide): it lies there, but ours is more "
+    "than 10 % off, so only the width of the interval lets it agree; near: ours is within 10 % of "
+    "it; differs: neither. The paper prints no intervals, so its own spread is not counted.",
+    "95 % interval: of the t-test over users, with several seeds generalized to seeds.",
     "A cell is one printed value beside one row of ours; what was not measured stays empty.",
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-State = Literal["agrees", "near", "differs"]
+State = Literal["agrees", "agrees (wide)", "near", "differs"]
 STATES: tuple[State, ...] = get_args(State)
 NOT_MEASURED = "not measured"
 
@@ -21,7 +21,8 @@ def state(
 
     It agrees where the published value, to its printed digits, lies in the interval; without an
     interval, where the measured value rounds to it. It is near within a tenth of the published
-    value.
+    value. Where it agrees and is not near, the interval alone, wider than that band, lets it: that
+    is said.
 
     Args:
         published: as printed.
@@ -32,6 +33,8 @@ def state(
     """
     low, high = interval or (measured, measured)
     rounding = 0.5 * 10.0**-digits * (1 + _EDGE) + _EDGE
+    apart = abs(measured - published)
+    near = apart <= NEAR * abs(published) + _EDGE
     if low - rounding <= published <= high + rounding:
-        return "agrees"
-    return "near" if abs(measured - published) <= NEAR * abs(published) + _EDGE else "differs"
+        return "agrees" if near or apart <= rounding else "agrees (wide)"
+    return "near" if near else "differs"

@@ -76,9 +76,9 @@ def cells_of(section: Section, found: Sequence[Stored]) -> list[Cell]:
     Raises:
         DataError: ranks or a fit log are missing, damaged or were changed after the run.
     """
-    by_run = {record.run_id: (folder, record) for folder, record in found}
+    by_run = {(record.label, record.run_id): (folder, record) for folder, record in found}
     return [
-        _cell(row, *by_run[row.records[str(seed)]["run_id"]])
+        _cell(row, *by_run[row.label, row.records[str(seed)]["run_id"]])
         for row in section.rows
         for seed in row.seeds
         if str(seed) in row.records

@@ -8,18 +8,19 @@ import importlib.resources
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from harness.board import words
 from harness.board.json_form import rounded
-from harness.board.table import BoardTable, Section
+from harness.board.table import BoardTable, RowTable, Section
 from harness.leaderboard import Stored
 from harness.paper import PlainTable
+from harness.records import FIT_LOG_FILE, RECORD_FILE
 from harness.report.contents import (
     Cell,
     Generated,
@@ -57,7 +58,7 @@ class CellPage:
     Attributes:
         id: the anchor.
         cell: records and ranks.
-        link: the folder of its record, relative to the page; None in a local report.
+        files: its published files, name and address relative to the page; none in a local report.
         facts: the record in short, name and value.
         record: the record as JSON.
         shown: what the sampled users were recommended.
@@ -66,7 +67,7 @@ class CellPage:
 
     id: str
     cell: Cell
-    link: str | None
+    files: Sequence[tuple[str, str]]
     facts: Sequence[tuple[str, str]]
     record: str
     shown: Sequence[Shown]
@@ -114,9 +115,9 @@ def report_page(
     Args:
         table: the board.
         found: data set -> its records with their folders.
-        facts: data set -> facts of its split; None where the data were not at hand.
-        texts: where given, items are shown by their texts. In a report that is to be published
-            only for data sets whose card says ``redistributable``.
+        facts: data set -> facts of its split; None where the data were not at hand. A report that
+            is to be published shows items by their texts where these facts hold any.
+        texts: by which a local report shows items; not looked at for others.
         local: whether the report stays on this machine: it then shows texts whatever the card says,
             generated ones among them, and has no links to published records.
         paper: data set -> published tables beside ours.
@@ -176,7 +177,7 @@ def _section(
     shown = facts.get(name)
     cells = cells_of(section, found.get(name, ()))
     slices = slices_of_rows(cells, shown, table.metrics[0]) if shown else {}
-    allowed = texts.get(name) if local or section.dataset["redistributable"] is True else None
+    allowed = texts.get(name) if local else shown.texts if shown else None
     return SectionPage(
         id=anchor,
         section=section,
@@ -205,16 +206,25 @@ def _cell_page(
     anchor: str, cell: Cell, facts: SplitFacts | None, local: bool, generated: bool
 ) -> CellPage:
     users = facts.users if facts else ()
-    name = cell.record.dataset["name"]
     return CellPage(
         id=anchor,
         cell=cell,
-        link=None if local else f"records/{name}/{cell.folder.name}/",
+        files=() if local else _files(cell),
         facts=_facts(cell),
         record=json.dumps(_shortened(asdict(cell.record)), indent=1, ensure_ascii=False),
         shown=shown_to(cell, users, FIRST_ITEMS),
         generated=generated_texts(cell.folder, users) if generated else [],
     )
+
+
+def _files(cell: Cell) -> list[tuple[str, str]]:
+    """Return the files of a published record: a host may list no folder, but serves each file."""
+    record = cell.record
+    names = [RECORD_FILE, record.ranks_file]
+    if record.fit_log_sha256 is not None:
+        names.append(FIT_LOG_FILE)
+    folder = f"records/{record.dataset['name']}/{cell.folder.name}"
+    return [(name, f"{folder}/{name}") for name in names]
 
 
 def _facts(cell: Cell) -> list[tuple[str, str]]:
@@ -260,7 +270,9 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["svg"] = Markup
-    made.filters["inputs"] = words.inputs
+    made.filters["unbroken"] = _unbroken
+    made.filters["without_empty_columns"] = _without_empty_columns
+    made.globals["kinds_of_input"] = _kinds_of_input
     made.globals["sort_key"] = _sort_key
     return made
 
@@ -277,6 +289,31 @@ def _file(name: str) -> str:
 def _sort_key(value: float | None) -> str:
     """Return what a table sorts by; nothing where there is no number."""
     return "" if value is None else f"{value:.9g}"
+
+
+def _kinds_of_input(rows: Sequence[RowTable]) -> list[str]:
+    """Return every kind of input that the table of these rows shows, in its own words."""
+    return sorted({kind for row in rows for kind in words.inputs(row).split(" + ") if kind})
+
+
+def _without_empty_columns(table: PlainTable) -> PlainTable:
+    """Return a table whose every column holds something: the first stays in sight, and names."""
+    filled = [n for n in range(len(table.heads)) if any(line[n] for line in table.lines)]
+    return replace(
+        table,
+        heads=tuple(table.heads[n] for n in filled),
+        lines=tuple(tuple(line[n] for n in filled) for line in table.lines),
+    )
+
+
+def _unbroken(text: str) -> Markup:
+    """Return a text whose numbers with an exponent stay whole: a line may end after their minus."""
+    parts = re.split(r"(\d[\d.]*e[+-]\d+)", text)
+    tagged = (
+        Markup('<span class="unbroken">{}</span>').format(part) if place % 2 else escape(part)
+        for place, part in enumerate(parts)
+    )
+    return Markup().join(tagged)
 
 
 def _csp_hash(script: str) -> str:

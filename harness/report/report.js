@@ -7,10 +7,11 @@ function cellKey(row, column) {
   return cell.dataset.key !== undefined ? cell.dataset.key : cell.textContent.trim();
 }
 
-function compare(a, b) {
-  const x = parseFloat(a), y = parseFloat(b);
-  const numbers = a !== "" && b !== "" && Number.isFinite(x) && Number.isFinite(y);
-  return numbers ? x - y : a.localeCompare(b);
+/* the whole of a key: a name that begins with a digit is none */
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+function compare(a, b, asNumbers) {
+  return asNumbers ? Number(a) - Number(b) : a.localeCompare(b);
 }
 
 function sortBy(button) {
@@ -22,11 +23,14 @@ function sortBy(button) {
   const body = table.tBodies[0];
   const rows = Array.from(body.rows);
   rows.forEach((row, place) => { row.dataset.place = row.dataset.place || String(place); });
+  const keys = rows.map((row) => cellKey(row, column)).filter((key) => key !== "");
+  /* one rule for a column: numbers and names side by side have no order of their own */
+  const asNumbers = keys.every((key) => NUMBER.test(key));
   rows.sort((one, two) => {
     const a = cellKey(one, column), b = cellKey(two, column);
     /* rows without a value stand last, whichever way */
     if ((a === "") !== (b === "")) return a === "" ? 1 : -1;
-    return direction * compare(a, b) || Number(one.dataset.place) - Number(two.dataset.place);
+    return direction * compare(a, b, asNumbers) || Number(one.dataset.place) - Number(two.dataset.place);
   });
   rows.forEach((row) => body.appendChild(row));
   table.querySelectorAll("th[aria-sort]").forEach((other) => other.removeAttribute("aria-sort"));

@@ -1,16 +1,14 @@
-"""How sure the mean of paired differences is, and what the number of users could have shown."""
+"""What varies in paired differences, and what the number of users could have shown."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 POWER, ALPHA = 0.8, 0.05
-
-EQUAL = 1e-9
-"""Mean squares that differ by less, relative to their size, differ by rounding."""
 
 
 def settled(differences: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
@@ -24,56 +22,41 @@ def settled(differences: NDArray[np.float64], scale: float) -> NDArray[np.float6
     return differences if unit == 0.0 else np.rint(differences / unit) * unit
 
 
-def variance_of_mean(differences: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the estimated variance of the grand mean, and its degrees of freedom.
+@dataclass(frozen=True)
+class MeanSquares:
+    """The mean squares of a crossed two-way layout with one value a cell, users by seeds.
 
-    One seed: the sample variance over n_users. Several: the crossed two-way layout with one value
-    a cell, difference = mean + user + seed + residual, users and seeds both random (Searle,
-    Casella and McCulloch, *Variance Components*, 1992, section 4.4). Its mean squares expect
+    A value is mean + user + seed + residual, users and seeds both random (Searle, Casella and
+    McCulloch, *Variance Components*, 1992, section 4.4). The mean squares expect
 
-        MS_users    = residual + n_seeds * users
-        MS_seeds    = residual + n_users * seeds
-        MS_residual = residual
+        users    = residual variance + n_seeds * variance of users
+        seeds    = residual variance + n_users * variance of seeds
+        residual = residual variance
 
-    (each word at the right a variance), and the grand mean has the variance users / n_users +
-    seeds / n_seeds + residual / (n_users * n_seeds): so (MS_users + MS_seeds - MS_residual) /
-    (n_users * n_seeds) estimates it without bias. Where that falls below MS_users / (n_users *
-    n_seeds), the variance of the seed-averaged users alone, that is taken: seeds cannot make the
-    mean surer. Degrees of freedom by Satterthwaite (1946), but no fewer than the
-    seeds have: where a mean square is subtracted, his formula can fall far below that (Gaylor and
-    Hopper, 1969) and the interval take any width. Assumed: effects that are independent,
-    of one variance each and near normal, and seeds that are a sample of those one might have
-    used. With two or three seeds the degrees of freedom are few and the interval is wide.
-
-    Args:
-        differences: float64 [n_seeds, n_users], from one seed and two users.
+    and the grand mean has the variance (users + seeds - residual) / (n_users * n_seeds) of these
+    expectations. With one seed, ``seeds`` and ``residual`` are 0, and ``users`` is the sample
+    variance.
     """
+
+    users: float
+    seeds: float
+    residual: float
+    n_users: int
+    n_seeds: int
+
+
+def mean_squares(differences: NDArray[np.float64]) -> MeanSquares:
+    """Return the mean squares of float64 [n_seeds, n_users], from one seed and two users."""
     n_seeds, n_users = differences.shape
     of_users, of_seeds = differences.mean(axis=0), differences.mean(axis=1)
     # the variance of equal numbers is exactly 0 only where they are equal to the last bit
     users = n_seeds * float(np.var(of_users, ddof=1)) if np.ptp(of_users) > 0.0 else 0.0
-    if n_seeds == 1:
-        return users / n_users, float(n_users - 1)
-    seeds = n_users * float(np.var(of_seeds, ddof=1))
+    if n_seeds == 1 or not np.ptp(differences, axis=0).any():
+        return MeanSquares(users, 0.0, 0.0, n_users, n_seeds)
+    seeds = n_users * float(np.var(of_seeds, ddof=1)) if np.ptp(of_seeds) > 0.0 else 0.0
     left = differences - of_users - of_seeds[:, None] + differences.mean()
-    n_left = (n_seeds - 1) * (n_users - 1)
-    residual = float(np.sum(left**2)) / n_left
-    excess = seeds - residual
-    if excess <= EQUAL * residual:  # equal on paper, such as where the seeds differ for one user
-        return users / differences.size, float(n_users - 1)
-    total = users + excess
-    parts = users**2 / (n_users - 1) + seeds**2 / (n_seeds - 1) + residual**2 / n_left
-    return total / differences.size, max(total**2 / parts, float(n_seeds - 1))
-
-
-def student_interval(
-    mean: float, variance: float, freedom: float, confidence: float
-) -> tuple[float, float]:
-    """Return the ends of Student's interval of a mean with that variance (of the mean)."""
-    from scipy import stats
-
-    half = float(stats.t.ppf((1.0 + confidence) / 2.0, freedom)) * math.sqrt(variance)
-    return mean - half, mean + half
+    residual = float(np.sum(left**2)) / ((n_seeds - 1) * (n_users - 1))
+    return MeanSquares(users, seeds, residual, n_users, n_seeds)
 
 
 def detectable_effect(n_users: int) -> float:

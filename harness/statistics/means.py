@@ -1,4 +1,4 @@
-"""Student's test and interval of one mean over users and seeds, alone: what a board needs often."""
+"""The test and the interval of one mean over users and seeds, alone: what a board needs often."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.statistics.layouts import settled, variance_of_mean
+from harness.statistics.layouts import mean_squares, settled
+from harness.statistics.uncertainty import Uncertainty
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,9 @@ class MeanTest:
 def mean_test(
     layout: NDArray[np.float64], *, scale: float = 0.0, confidence: float = 0.95
 ) -> MeanTest:
-    """Test a mean by Student's t, users and seeds both random.
+    """Test a mean, users and seeds both random (`harness.statistics.uncertainty`).
 
-    Interval and p-value are of the same t, so that they never contradict each other. With one seed
+    Interval and p-value are of one test, so that they never contradict each other. With one seed
     this is the paired t-test over users.
 
     Args:
@@ -50,8 +51,6 @@ def mean_test(
     Raises:
         ValueError: no user, or a confidence out of range.
     """
-    from scipy import stats
-
     if layout.ndim != 2 or layout.size == 0:
         raise ValueError(
             f"a layout is [n_seeds, n_users], one or more of each; found {layout.shape}"
@@ -62,10 +61,8 @@ def mean_test(
     mean, reason = float(values.mean()), _why_not(values)
     if reason is not None:
         return MeanTest(mean, math.nan, math.nan, math.nan, math.nan, reason)
-    variance, freedom = variance_of_mean(values)
-    error = math.sqrt(variance)
-    half = float(stats.t.ppf((1.0 + confidence) / 2.0, freedom)) * error
-    p_value = float(2.0 * stats.t.sf(abs(mean) / error, freedom))
+    uncertainty = Uncertainty(mean_squares(values))
+    half, p_value = uncertainty.half_width(confidence), uncertainty.p_value(mean)
     deviation = float(np.std(values.mean(axis=0), ddof=1))
     effect = mean / deviation if deviation else math.nan
     return MeanTest(mean, mean - half, mean + half, p_value, effect, None)
@@ -75,7 +72,7 @@ def _why_not(values: NDArray[np.float64]) -> str | None:
     n_users = values.shape[1]
     if n_users < 2:
         return "one user only, nothing can vary"
-    if np.ptp(values) > 0.0 and variance_of_mean(values)[0] > 0.0:
+    if np.ptp(values) > 0.0 and Uncertainty(mean_squares(values)).exists:
         return None
     what = "the value 0" if not np.any(values) else "the same value"
     return f"all {n_users} users have {what}, so there is no variance"

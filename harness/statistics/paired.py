@@ -8,13 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.statistics.layouts import (
-    detectable_effect,
-    settled,
-    student_interval,
-    variance_of_mean,
-)
+from harness.statistics.layouts import detectable_effect, mean_squares, settled
 from harness.statistics.resampling import bootstrap_means, randomisation_p
+from harness.statistics.uncertainty import Uncertainty
 
 _Values = NDArray[np.float64]
 _NO_INTERVAL = (math.nan, math.nan)
@@ -32,8 +28,8 @@ class PairedTests:
         n: number of users.
         n_seeds: number of seeds.
         mean: mean of first minus second.
-        t_interval: interval of the mean by Student's t, over users and seeds
-            (`harness.statistics.layouts.variance_of_mean`).
+        t_interval: interval of the mean over users and seeds, with one seed that of the paired
+            t-test (`harness.statistics.uncertainty`).
         bootstrap_interval: interval of the mean, percentiles of the bootstrap over users.
         p_t: paired t-test, two-sided.
         p_wilcoxon: Wilcoxon's signed-rank test, two-sided; users without a difference are left
@@ -151,8 +147,11 @@ def _checked(first: _Values, second: _Values) -> tuple[_Values, _Values]:
 def _t_interval(layout: _Values, mean: float, confidence: float) -> tuple[float, float]:
     if layout.shape[1] < 2 or np.ptp(layout) == 0.0:
         return _NO_INTERVAL
-    variance, freedom = variance_of_mean(layout)
-    return student_interval(mean, variance, freedom, confidence)
+    uncertainty = Uncertainty(mean_squares(layout))
+    if not uncertainty.exists:
+        return _NO_INTERVAL
+    half = uncertainty.half_width(confidence)
+    return mean - half, mean + half
 
 
 def _percentiles(means: _Values, confidence: float) -> tuple[float, float]:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
+import dataclasses
 
+import numpy as np
 import pytest
 
+from harness.paper import PlainTable
 from harness.report import report_page
+from tests.boards import made_record, stored
+from tests.browser.installed import NAMES, browser_path
 from tests.unit.report import made
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 @pytest.fixture(scope="module")
 def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    binary = next((found for name in NAMES if (found := shutil.which(name))), None)
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no browser: playwright is absent")
+    binary = browser_path()
     if binary is None:
         pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
     with sync_api.sync_playwright() as started:
@@ -29,10 +31,30 @@ def path(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
     records = made.records(folder)
     made.with_generated(records)
+    heads = tuple(f"a head of the paper's, number {n}" for n in range(6))
+    paper = PlainTable("Table 2: nine methods " * 9, heads, (heads, ("", *heads[1:])), ())
     page = report_page(
         made.table(records), {"tiny": records}, {"tiny": made.facts()},
-        texts={"tiny": made.TEXTS}, local=True,
+        texts={"tiny": made.TEXTS}, local=True, paper={"tiny": [paper]},
     )  # fmt: skip
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def other_path(tmp_path_factory):
+    """Return a report of names that begin with digits, one of an external row, far apart."""
+    folder = tmp_path_factory.mktemp("other")
+    generator = np.random.default_rng(0)
+    rows = []
+    for place, label in enumerate(("10rec", "4rec-b", "4rec-a", "external")):
+        ranks = generator.integers(1, 3 + 12 * place, 400).tolist()
+        record, arrays = made_record(label, optimistic=ranks)
+        inputs = [] if label == "external" else ["item ids"]
+        record = dataclasses.replace(record, method={**record.method, "inputs": inputs})
+        rows.append((record, arrays))
+    records = stored(folder, rows)
+    page = report_page(made.table(records), {"tiny": records}, {"tiny": None})
     (folder / "report.html").write_text(page, encoding="utf-8")
     return folder / "report.html"
 
@@ -42,7 +64,7 @@ def open_page(browser, path):
     """Return a function that opens the report; whatever it complains of fails the test."""
     pages, complaints = [], []
 
-    def open_(anchor="", **options):
+    def open_(anchor="", file=path, **options):
         page = browser.new_page(**options)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -52,7 +74,7 @@ def open_page(browser, path):
             lambda request: complaints.append(request.url)
             if not request.url.startswith("file:") else None,
         )  # fmt: skip
-        page.goto(f"{path.as_uri()}{anchor}")
+        page.goto(f"{file.as_uri()}{anchor}")
         pages.append(page)
         return page
 
@@ -101,6 +123,46 @@ def test_names_sort_as_text_and_the_keyboard_does_it_too(open_page):
     assert _labels(page) == sorted(_labels(page), reverse=True)
     page.keyboard.press("Enter")
     assert _labels(page) == sorted(_labels(page))
+
+
+def test_names_that_begin_with_digits_are_names(open_page, other_path):
+    page = open_page(file=other_path)
+    _sort(page, "method")
+    assert _labels(page) == ["external", "4rec-b", "4rec-a", "10rec"]
+    _sort(page, "method")
+    assert _labels(page) == ["10rec", "4rec-a", "4rec-b", "external"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "rising"),
+    [
+        (["10", "9", "1e-05", "-2.5"], ["-2.5", "1e-05", "9", "10"]),
+        (["10", "9", "1a"], ["10", "1a", "9"]),  # one name makes all of them names
+        (["2", "", "10"], ["2", "10", ""]),
+    ],
+)
+def test_a_column_is_sorted_as_numbers_where_all_of_it_are(open_page, keys, rising):
+    page = open_page()
+    page.evaluate(
+        """keys => {
+            const body = document.querySelector("#d0-board tbody");
+            while (body.rows.length > keys.length) body.deleteRow(-1);
+            keys.forEach((key, n) => { body.rows[n].cells[0].dataset.key = key; });
+        }""",
+        keys,
+    )
+    _sort(page, "method")
+    _sort(page, "method")
+    cells = page.locator("#d0-board tbody tr td:first-child")
+    assert cells.evaluate_all("cells => cells.map(cell => cell.dataset.key)") == rising
+
+
+def test_a_row_whose_inputs_are_not_stated_can_be_chosen(open_page, other_path):
+    page = open_page(file=other_path)
+    page.locator("select").select_option("not stated")
+    assert _labels(page) == ["external"]
+    page.locator("select").select_option("item ids")
+    assert sorted(_labels(page)) == ["10rec", "4rec-a", "4rec-b"]
 
 
 def test_the_filter_hides_rows_and_says_how_many_are_left(open_page):
@@ -172,10 +234,90 @@ def test_dark_and_light(open_page):
 
 def test_a_phone_scrolls_tables_and_not_the_page(open_page):
     page = open_page(viewport={"width": 390, "height": 844})
-    for details in page.locator("main details").all():
-        details.evaluate("part => { part.open = true; }")
+    _open_all(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.evaluate("document.querySelector('.scroll').scrollWidth") > 390
+
+
+def _open_all(page):
+    for details in page.locator("main details").all():
+        details.evaluate("part => { part.open = true; }")
+
+
+SCROLLED = """frames => frames.filter(frame => frame.scrollWidth > frame.clientWidth).map(frame => {
+    frame.scrollLeft = 60;
+    const box = part => part.getBoundingClientRect();
+    const caption = frame.querySelector("caption");
+    const firsts = Array.from(frame.querySelectorAll("tr > :first-child"));
+    return {
+        moved: frame.scrollLeft,
+        frame: [box(frame).left, box(frame).right],
+        caption: caption && [box(caption).left, box(caption).right, caption.scrollWidth],
+        lefts: firsts.map(cell => box(cell).left),
+        colours: firsts.map(cell => getComputedStyle(cell).backgroundColor),
+    };
+})"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_captions_and_first_columns_stay_in_sight(open_page, scheme):
+    page = open_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    _open_all(page)
+    scrolled = page.locator(".scroll").evaluate_all(SCROLLED)
+    assert len(scrolled) >= 4  # the board, tests, the paper's table, cells
+    assert sum(one["caption"] is not None for one in scrolled) >= 3
+    for one in scrolled:
+        left, right = one["frame"]
+        assert one["moved"] > 0
+        assert set(one["lefts"]) == {left}
+        assert set(one["colours"]) == {_background(page)}  # opaque: nothing shines through
+        if one["caption"]:
+            start, end, width = one["caption"]
+            assert left <= start
+            assert end <= right
+            assert width <= end - start + 1
+
+
+def test_a_column_of_numbers_is_not_broken_within_them(open_page):
+    page = open_page(viewport={"width": 390, "height": 844})
+    _open_all(page)
+    user = page.locator("details[id='d0-c0'] td:first-child a").first
+    assert user.bounding_box()["height"] < 30
+    assert page.locator("details[id='d0-c0'] th").first.bounding_box()["height"] < 40
+
+
+NUMBERS_ON_TWO_LINES = """cells => cells.flatMap(cell => {
+    const text = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), found = [];
+    for (let node = text.nextNode(); node; node = text.nextNode()) {
+        for (const match of node.data.matchAll(/[-+]?\\d[\\d.,]*(e[-+]?\\d+)?/g)) {
+            const range = document.createRange();
+            range.setStart(node, match.index);
+            range.setEnd(node, match.index + match[0].length);
+            const tops = new Set(Array.from(range.getClientRects(), box => box.top));
+            if (tops.size > 1) found.push(match[0]);
+        }
+    }
+    return found;
+})"""
+
+
+def test_paper_never_breaks_a_number(open_page, other_path):
+    page = open_page(file=other_path, viewport={"width": 500, "height": 700})
+    page.emulate_media(media="print")
+    small = page.locator("td .unbroken")
+    assert small.count() > 0  # p-values with an exponent
+    assert page.locator("td").evaluate_all(NUMBERS_ON_TWO_LINES) == []
+    # the test sees what it looks for
+    page.add_style_tag(content="td, td * { white-space: normal !important; width: 1px; }")
+    assert any("e-" in one for one in page.locator("td").evaluate_all(NUMBERS_ON_TWO_LINES))
+
+
+def test_paper_neither_scrolls_nor_holds_columns(open_page):
+    page = open_page()
+    page.emulate_media(media="print")
+    cells = page.locator(".scroll tr > :first-child, .scroll caption")
+    positions = cells.evaluate_all("all => all.map(one => getComputedStyle(one).position)")
+    assert set(positions) == {"static"}
 
 
 def test_print_leaves_out_controls_and_is_light(open_page):

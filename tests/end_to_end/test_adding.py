@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from harness import environment
+from harness.checking.records import json_digest
+from harness.files import canonical_json, sha256_text
+from harness.records import ranks_digest
 from tests.toys import Shell, random_sequences, write_card
 
 
@@ -122,6 +125,148 @@ def test_a_record_of_another_split_is_refused(board, plugin):
     folder = board.folder_of("toy")
     board.out = here
     _refused(board, folder, "differ in split_hash")
+
+
+# ---- records that were made up -------------------------------------------------------------------
+
+
+def _made_up(folder, **parts):
+    """Return where a published record lies that is changed and sealed again, as anyone can."""
+    record = json.loads((folder / "record.json").read_text())
+    for path, value in parts.items():
+        *outer, last = path.split("__")
+        inner = record
+        for name in outer:
+            inner = inner[name]
+        inner[last] = value
+    record["run_id"] = sha256_text(
+        canonical_json({"row": record["row_id"], "seed": record["seed"]})
+    )
+    record = record | parts.get("also", {})
+    sealed = {key: value for key, value in record.items() if key != "record_sha256"}
+    record["record_sha256"] = json_digest(sealed)
+    (folder / "record.json").write_text(json.dumps(record))
+    return folder
+
+
+@pytest.fixture
+def theirs(board, elsewhere, tmp_path) -> Path:
+    """A published record of ``toy``, outside the board."""
+    assert board.leaderboard("add", elsewhere).code == 0
+    published = board.root / "records" / "tiny" / "toy-seed0"
+    shutil.move(published, tmp_path / "theirs")
+    assert board.leaderboard("render").code == 0
+    return tmp_path / "theirs"
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ({"dataset__name": "../../victim"}, "the data set's name"),
+        ({"dataset__name": "."}, "the data set's name"),
+        ({"dataset__name": "a/b"}, "the data set's name"),
+        ({"seed": "0/../../../../evil"}, "seed is"),
+        ({"seed": -1}, "seed is"),
+        ({"seed": True}, "seed is"),
+        ({"finished_at": 5}, "finished_at is 5"),
+        ({"method__paper": ["a"]}, "method paper is"),
+        ({"method__title": "a\u202eb"}, "method title is"),
+        ({"method__inputs": "item ids"}, "inputs are"),
+        ({"dataset__n_items": 1.5}, "n_items is 1.5"),
+        ({"report__note": "Thing " * 200}, "note has 1200 characters"),
+    ],
+)
+def test_a_made_up_record_is_refused_and_nothing_is_touched(board, theirs, parts, expected):
+    victim = board.root.parent / "victim" / "keep"
+    victim.mkdir(parents=True)
+    (victim / "important").write_text("here")
+    before = {path for path in board.root.parent.rglob("*") if theirs not in path.parents}
+    _refused(board, _made_up(theirs, **parts), expected)
+    assert (victim / "important").read_text() == "here"
+    after = {path for path in board.root.parent.rglob("*") if theirs not in path.parents}
+    assert after == before
+
+
+def test_two_rows_never_share_a_run(board, theirs):
+    other = json.loads(
+        (board.root / "records" / "tiny" / "random-seed0" / "record.json").read_text()
+    )
+    made_up = _made_up(theirs, row_id=other["row_id"])
+    _refused(board, made_up, "is the run of 'random' too")
+
+
+def _with_arrays(folder, change):
+    """Change the arrays of a record and seal it again."""
+    record = json.loads((folder / "record.json").read_text())
+    (path,) = folder.glob("ranks-*.npz")
+    with np.load(path) as stored:
+        arrays = change(dict(stored))
+    path.unlink()
+    digest = ranks_digest(arrays)
+    np.savez(folder / f"ranks-{digest[:12]}.npz", **arrays)
+    return _made_up(folder, ranks_sha256=digest, seed=record["seed"])
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda arrays: {k: v for k, v in arrays.items() if k != "top"}, "the arrays are"),
+        (lambda arrays: {**arrays, "texts": np.array(["Thing i00"])}, "the arrays are"),
+        (lambda arrays: {**arrays, "top": arrays["top"] + 99}, "an item ranked first is not"),
+        (lambda arrays: {**arrays, "top": arrays["top"][:3]}, "top is of 3 users"),
+        (lambda arrays: {**arrays, "top": arrays["top"] * 1.0}, "top is float64"),
+    ],
+)
+def test_arrays_unlike_those_of_ranks_are_refused(board, theirs, change, expected):
+    _refused(board, _with_arrays(theirs, change), expected)
+
+
+# ---- boards that name their rows -----------------------------------------------------------------
+
+
+def test_a_row_that_no_board_would_show_is_refused(board, elsewhere):
+    (board.root / "tiny.toml").write_text('datasets = ["tiny"]\nmethods = ["lir", "popularity"]\n')
+    _refused(board, elsewhere, "no board shows 'toy' with seed 0; add it to methods and seeds in")
+
+
+def test_publishing_leaves_out_what_no_board_shows(board, plugin):
+    plugin("toy")
+    board.run("toy,random", "--quiet")
+    (board.root / "tiny.toml").write_text(
+        'datasets = ["tiny"]\nmethods = ["lir", "popularity", "random"]\n'
+    )
+    done = board.leaderboard("publish", "--check")
+    assert done.code == 0, done.out + done.err
+    assert not list(board.root.glob("records/tiny/toy*"))
+    assert "toy" not in (board.root / "tiny.md").read_text()
+
+
+# ---- texts ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_texts_travel_where_the_card_allows_it(shell, monkeypatch, allowed):
+    state = {"version": "1", "commit": "c0ffee", "dirty": False}
+    monkeypatch.setattr(environment, "code_state", lambda: state)
+    shell.card = write_card(shell.card.parent, redistributable=allowed)
+    shell.run("random", "--quiet")
+    done = shell.leaderboard("publish", "--check")
+    assert done.code == 0, done.out + done.err
+    assert ("Thing i0" in (shell.root / "tiny.html").read_text()) == allowed
+    assert ("Thing i0" in (shell.root / "records" / "tiny" / "split.json").read_text()) == allowed
+
+
+def test_texts_that_a_shipped_card_forbids_are_neither_taken_nor_passed(shell, monkeypatch):
+    state = {"version": "1", "commit": "c0ffee", "dirty": False}
+    monkeypatch.setattr(environment, "code_state", lambda: state)
+    shell.card = write_card(shell.card.parent, name="games", redistributable=True)
+    shell.run("random", "--quiet")
+    assert shell.leaderboard("publish", "--check").code == 0
+    assert "Thing i0" not in (shell.root / "games.html").read_text()
+    shutil.copy(shell.out / "games" / "split.json", shell.root / "records" / "games")
+    done = shell.leaderboard("--check")
+    assert done.code == 1
+    assert "the card of games does not allow" in done.out
 
 
 def test_what_is_no_record(board, tmp_path):

@@ -169,6 +169,34 @@ def test_one_user_cannot_be_paired(shell):
     assert "one user only" in done.err
 
 
+def test_a_damaged_record_is_named_once_and_the_bootstrap_explained(shell):
+    shell.run("random", "--seeds", "0,1", "--quiet")
+    path = shell.folder_of("random", 1) / "record.json"
+    path.write_text("{")
+    done = _compare(shell, "lir", "random")
+    assert done.code == 0
+    assert done.err.startswith(f"left out: {path}: not a whole record")
+    assert done.err.count("left out") == 1
+    assert "bootstrap: 95 % interval from draws of users alone" in done.out
+
+
+def test_sealed_arrays_that_are_no_ranks_are_not_compared(shell):
+    from harness.records import ranks_digest
+
+    shell.run("random", "--quiet")
+    folder = shell.folder_of("lir")
+    (path,) = folder.glob("*.npz")
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    arrays["optimistic"] = arrays["optimistic"] + 0.5
+    path.unlink()
+    np.savez(folder / f"ranks-{ranks_digest(arrays)[:12]}.npz", **arrays)
+    _edit_record(folder, lambda record: record.update(ranks_sha256=ranks_digest(arrays)))
+    done = _compare(shell, "lir", "random")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+    assert "optimistic is float64 with 1 dimensions" in done.err
+
+
 def test_changed_ranks_are_not_compared(shell):
     shell.run("random", "--quiet")
     (path,) = shell.folder_of("lir").glob("*.npz")

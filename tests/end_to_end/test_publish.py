@@ -660,3 +660,51 @@ def test_rows_that_differ_in_a_sign_have_folders_of_their_own(shell, plugin, mon
         shell.run("toy", "--quiet", "--set", f"toy.backbone={value}")
     assert shell.leaderboard("publish", "--check").code == 0
     assert len(list(shell.root.glob("records/tiny/toy-*"))) == 4
+
+
+# ---- render --------------------------------------------------------------------------------------
+
+
+def _infinite(path):
+    path.write_text(re.sub(r'"tie_rate": [\d.]+', '"tie_rate": NaN', path.read_text()))
+
+
+def _unsealed(path):
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"record_sha256": None}))
+
+
+UNFIT = {
+    "edited": (lambda path: path.write_text(path.read_text().replace("c0ffee", "0decaf")),
+               "a part of the record was changed"),
+    "sealed again": (lambda path: _reseal(path, tie_rate=0.125), "tie rate is stated as 0.125"),
+    "split": (lambda path: _reseal(path, dataset={"split_hash": "0" * 64}), "differ in split_hash"),
+    "not sealed": (_unsealed, "a part of the record was changed"),
+    "NaN": (_infinite, "tie_rate is nan, not a finite number"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", UNFIT)
+def test_rendering_damaged_records_touches_nothing(published, fault):
+    change, expected = UNFIT[fault]
+    change(_folder(published) / "record.json")
+    split = published.root / "records" / "tiny" / "split.json"
+    before = split.read_bytes(), _contents(published)
+    done = published.leaderboard("render")
+    assert done.code == 1
+    assert done.err.count("\n") == 1
+    assert expected in done.err
+    assert (split.read_bytes(), _contents(published)) == before
+
+
+def test_rendering_keeps_damaged_facts_of_a_split_and_drops_those_of_another(published):
+    path = published.root / "records" / "tiny" / "split.json"
+    text = path.read_text()
+    path.write_text(text[:-20])
+    done = published.leaderboard("render")
+    assert done.code == 1
+    assert "split.json: damaged" in done.err
+    assert path.read_text() == text[:-20]
+    path.write_text(re.sub(r'"split_hash": "\w+"', f'"split_hash": "{"0" * 64}"', text))
+    done = published.leaderboard("render")
+    assert done.code == 0, done.err
+    assert not path.exists()

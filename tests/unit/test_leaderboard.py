@@ -92,11 +92,13 @@ def test_seeds_of_other_code_settings_or_device_do_not_share_a_row(changes):
 def test_records_of_different_splits_or_rules_never_share_a_board():
     with pytest.raises(DataError, match="differ in split_hash"):
         _board(made_record("a"), made_record("b", split_hash="6" * 64))
-    with pytest.raises(DataError, match="differ in n_items"):
+    with pytest.raises(
+        DataError, match=r"differ in n_items: 100, 7 \(of 'a' with seed 0, and of 'b' with"
+    ):
         _board(made_record("a"), made_record("b", n_items=7))
     record, arrays = made_record("b")
     record.protocol["history_masked"] = True
-    with pytest.raises(DataError, match="different protocols"):
+    with pytest.raises(DataError, match="different protocols: history_masked: False, True"):
         _board(made_record("a"), (record, arrays))
 
 

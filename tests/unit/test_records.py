@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 
 import numpy as np
@@ -12,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import DataError
+from harness.metrics import BOUNDS
 from harness.ranking import TargetRanks
 from harness.records import (
     RECORD_FILE,
+    check_stated,
     rank_arrays,
     ranks_digest,
     read_ranks,
@@ -95,7 +98,9 @@ def test_missing_files(tmp_path):
      {"metrics": {"MRR": {}}}, {"tie_rate": None}, {"status": "fine"}, {"code": {}}, {"cost": 3},
      {"metrics": {"NDCG@10": 1}}, {"cost": {"fit_s": "1"}}, {"cost": {"parameters": [1]}},
      {"cost": {"fit_s": True}}, {"report": {"note": 3}}, {"report": {"note": "a | b"}},
-     {"report": {"note": "a\nb"}}],
+     {"report": {"note": "a\nb"}}, {"tie_rate": math.nan}, {"tie_rate": "0.5"},
+     {"metrics": made_record()[0].metrics | {"MRR": dict.fromkeys(BOUNDS, math.nan)}},
+     {"metrics": made_record()[0].metrics | {"MRR": dict.fromkeys(BOUNDS, math.inf)}}],
     ids=str,
 )  # fmt: skip
 def test_a_record_with_a_wrong_part_is_refused(tmp_path, change):
@@ -155,6 +160,48 @@ def test_ranks_of_another_record_are_refused(tmp_path):
     np.savez_compressed(tmp_path / record.ranks_file, **_arrays(shift=1))
     with pytest.raises(DataError, match="changed after the run"):
         verified_ranks(tmp_path, record)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"optimistic": np.arange(1.0, 6.0)}, "optimistic is float64 with 1 dimensions"),
+        ({"optimistic": np.ones((5, 1), np.int32)}, "optimistic is int32 with 2 dimensions"),
+        ({"optimistic": np.array(1, np.int32)}, "optimistic is int32 with 0 dimensions"),
+        ({"pessimistic": np.arange(2, 6)}, "pessimistic is of 4 users, the index of 5"),
+        ({"pessimistic": np.array([2, 3, 4, 5, 101])}, "user 4 are 5 and 101, not within 1 to 100"),
+        ({"pessimistic": np.array([2, 0, 4, 5, 6])}, "user 1 are 2 and 0"),
+        ({"optimistic": np.array([-1, 2, 3, 4, 5])}, "user 0 are -1 and 2"),
+        ({"user": np.array([0, 1, 1, 2, 3])}, "a user is there twice"),
+        ({"top": np.full((5, 10), 100)}, "an item ranked first is not within 0 to 99"),
+        ({"more": np.arange(5)}, "the arrays are more, optimistic"),
+    ],
+)
+def test_sealed_arrays_that_are_no_ranks_are_refused(tmp_path, change, told):
+    arrays = _arrays() | change
+    record = dataclasses.replace(made_record()[0], ranks_sha256=ranks_digest(arrays))
+    write_record(tmp_path, record, arrays)
+    with pytest.raises(DataError, match=told):
+        verified_ranks(tmp_path, record)
+
+
+def test_a_target_that_was_not_recommended_is_a_rank(tmp_path):
+    record, arrays = made_record(optimistic=[0, 100], pessimistic=[0, 100])
+    write_record(tmp_path, record, arrays)
+    assert verified_ranks(tmp_path, record)["optimistic"].tolist() == [0, 100]
+
+
+def test_what_is_stated_is_compared_with_the_ranks(tmp_path):
+    record = _written(tmp_path)
+    check_stated(tmp_path, record)
+    mrr = {bound: value + 2e-12 for bound, value in record.metrics["MRR"].items()}
+    for changes, told in (
+        ({"metrics": {**record.metrics, "MRR": mrr}}, "the MRR optimistic is stated as"),
+        ({"tie_rate": 0.0}, "the tie rate is stated as 0.0, the ranks give 1.0"),
+        ({"dataset": {**record.dataset, "n_users": 6}}, "stated as 6, the ranks are of 5"),
+    ):
+        with pytest.raises(DataError, match=told):
+            check_stated(tmp_path, dataclasses.replace(record, **changes))
 
 
 def test_infinite_costs_are_refused_as_strict_json_has_none(tmp_path):

@@ -14,8 +14,9 @@ from scipy import stats
 
 from harness.metrics import Metric
 from harness.statistics import resampling
-from harness.statistics.layouts import detectable_effect
+from harness.statistics.layouts import MeanSquares, detectable_effect, mean_squares
 from harness.stats import across_datasets, adjusted, paired_tests
+from tests.layouts import expected_half_width
 
 # whole numbers: exact differences, so that ties and zeros are the same here as in scipy
 PAIRS = hnp.arrays(
@@ -118,9 +119,8 @@ def test_the_interval_over_users_and_seeds_by_hand():
     first = np.array([[-1.0, 1.0, 6.0], [3.0, 3.0, 6.0]])
     # MS_users = 2 (4 + 1 + 9) / 2 = 14; MS_seeds = 3 (1 + 1) / 1 = 6;
     # residuals: -1, 0, 1 and 1, 0, -1: MS_residual = 4 / 2 = 2
-    variance = (14 + 6 - 2) / 6
-    freedom = 18**2 / (14**2 / 2 + 6**2 / 1 + 2**2 / 2)  # 324 / 136
-    half = stats.t.ppf(0.975, freedom) * math.sqrt(variance)
+    assert mean_squares(first) == MeanSquares(14.0, 6.0, 2.0, n_users=3, n_seeds=2)
+    half = expected_half_width(first)
     result = paired_tests(first, np.zeros((2, 3)))
     assert (result.n, result.n_seeds, result.mean) == (3, 2, 3.0)
     assert result.t_interval == pytest.approx((3.0 - half, 3.0 + half))
@@ -136,6 +136,15 @@ def test_seeds_that_vary_less_than_their_noise_do_not_narrow_the_interval():
     result = paired_tests(first, np.zeros((2, 3)))
     users = paired_tests(first.mean(axis=0), np.zeros(3))
     assert result.t_interval == pytest.approx(users.t_interval)
+
+
+def test_without_variance_of_users_and_of_seeds_there_is_no_interval():
+    # every user has the mean 0 over seeds, and every seed over users
+    first = np.array([[0.1, -0.1, 0.2], [-0.1, 0.1, -0.2]])
+    first -= first.mean(axis=1, keepdims=True)
+    result = paired_tests(first, np.zeros((2, 3)))
+    assert all(math.isnan(end) for end in result.t_interval)
+    assert any(note.startswith("t_interval, ") for note in result.notes)
 
 
 def test_equal_seeds_say_no_more_than_one():

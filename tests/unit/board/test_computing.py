@@ -14,6 +14,7 @@ from harness.board.definition import Definition, RowChoice, default_definition
 from harness.board.table import Family
 from harness.errors import DataError
 from harness.metrics import Metric
+from harness.protocol import GATE
 from tests.boards import made_record, stored
 
 TINY = default_definition("tiny")
@@ -70,6 +71,17 @@ def test_ties_that_move_a_metric_further_than_its_interval_are_marked(table):
     rows = _rows(table(wide, narrow))
     assert (rows["wide"].gap_exceeds, rows["narrow"].gap_exceeds) == (True, False)
     assert rows["narrow"].tie_rate == 1 / users
+
+
+def test_ties_of_a_constant_scorer_are_marked_though_it_has_no_interval(table):
+    rows = _rows(
+        table(
+            made_record("constant", optimistic=[1] * 9, pessimistic=[100] * 9),
+            made_record("untied", optimistic=[100] * 9),
+        )
+    )
+    assert (rows["constant"].gap_exceeds, rows["untied"].gap_exceeds) == (True, False)
+    assert rows["constant"].values["NDCG@10"].high is None
 
 
 def test_a_best_value_of_zero_is_not_praised(table):
@@ -240,6 +252,12 @@ def test_a_board_that_names_what_does_not_exist(table):
         table(made_record(), definition=default_definition("scientifik"))
 
 
+def test_a_board_that_names_a_preset_that_its_method_has_not(table):
+    rows = (RowChoice("calrec:nonsense (epochs=3)"),)
+    with pytest.raises(DataError, match=r"calrec has no preset 'nonsense': its presets are \w+"):
+        table(made_record(), definition=dataclasses.replace(TINY, rows=rows))
+
+
 def test_a_data_set_without_records_shows_missing_rows(table):
     definition = Definition("two", "Two", ("tiny", "ml-100k"), (RowChoice("toy"), RowChoice("lir")))
     found = table(made_record(), definition=definition)
@@ -278,6 +296,36 @@ def test_edited_ranks_are_refused_or_marked(tmp_path, table):
     rows = {row.label: row for row in board_table(TINY, found, "marked").sections[0].rows}
     assert (rows["a"].status, rows["b"].status) == ("failed", "ok")
     assert "the ranks were changed after the run" in rows["a"].reason
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"metrics": {**made_record()[0].metrics, "NDCG@10": {
+            "optimistic": 0.9, "pessimistic": 0.9, "expected": 0.9}}}, "the NDCG@10 optimistic is"),
+        ({"tie_rate": 0.0}, "the tie rate is stated as 0.0, the ranks give 1.0"),
+    ],
+)  # fmt: skip
+def test_what_a_record_states_must_be_what_its_ranks_give(tmp_path, change, told):
+    made = [made_record(label, optimistic=[50, 60], pessimistic=[70, 80]) for label in GATE]
+    made.append(made_record("good", optimistic=[1, 2]))
+    record, arrays = made_record("edited", optimistic=[50, 60], pessimistic=[70, 80])
+    found = stored(tmp_path, [*made, (dataclasses.replace(record, **change), arrays)])
+    with pytest.raises(DataError, match=told):
+        board_table(TINY, found)
+    rows = {row.label: row for row in board_table(TINY, found, "marked").sections[0].rows}
+    assert next(iter(rows)) == "good"
+    assert (rows["edited"].status, rows["good"].status) == ("failed", "ok")
+    assert told in rows["edited"].reason
+
+
+def test_a_gate_that_was_edited_judges_nobody(tmp_path):
+    gate, arrays = made_record("lir")
+    found = stored(tmp_path, [(dataclasses.replace(gate, tie_rate=0.5), arrays),
+                              made_record("popularity"), made_record("toy")])  # fmt: skip
+    (section,) = board_table(TINY, found, "marked").sections
+    assert section.not_judged == "not judged: lir has failed"
+    assert section.row("toy").not_learnt is None
 
 
 def test_rows_of_different_users_never_share_a_board(tmp_path):

@@ -76,6 +76,7 @@ def test_the_least_a_board_file_can_say(tmp_path):
         ("datasets = ['a']\nseeds = [0, 0]", "'seeds' must be a list of different whole numbers"),
         ("datasets = ['a']\nseeds = [true]", "'seeds' must be a list of different whole numbers"),
         ("datasets = ['a']\nseeds = 3", "'seeds' must be a list"),
+        ("datasets = ['a']\nmethods = []", "'methods' must name one method or more"),
         ("datasets = ['a']\nsources = ['calrek']", "did you mean 'calrec'"),
         ("datasets = ['a']\n[family]\ncorrection = 'hom'", "did you mean 'holm'"),
         ("datasets = ['a']\n[family]\nlevel = 1.5", "must lie between 0 and 1"),
@@ -111,6 +112,12 @@ def test_data_sets_that_no_file_shows_get_a_board_of_their_own(tmp_path):
 def test_a_file_must_not_take_the_name_of_a_data_set_it_does_not_show(tmp_path):
     (tmp_path / "tiny.toml").write_text('datasets = ["other"]')
     with pytest.raises(DataError, match="does not show the data set tiny"):
+        definitions_in(tmp_path, ["tiny", "other"])
+
+
+def test_a_misspelt_data_set_is_told_before_what_follows_from_it(tmp_path):
+    (tmp_path / "tiny.toml").write_text('datasets = ["tinny"]')
+    with pytest.raises(DataError, match=r"names 'tinny', .*did you mean 'tiny'\?"):
         definitions_in(tmp_path, ["tiny"])
 
 

@@ -153,7 +153,9 @@ def test_missing_rows_and_seeds_are_told(table):
     text = markdown(table(made_record("toy"), definition=definition))
     assert [line[3] for line in _tables(text)[0][1:]] == ["missing"] * 4
     assert "- toy: seeds 1 are missing" in text
-    assert "- lir: missing no record of it is there" in text
+    assert "- lir: missing: no record of it is there" in text
+    (line,) = [line for line in _tables(text)[1] if line[0] == "lir"]
+    assert line[1:4] == ["", "", "missing"]
 
 
 def test_seeds_are_one_row_of_means(table):
@@ -189,11 +191,39 @@ def test_ties_beyond_the_interval_are_marked(table):
     assert _tables(markdown(table(made)))[1][1][4] == f"100.0 % {GAP}"
 
 
+def test_ties_of_a_constant_scorer_are_marked_though_there_is_no_interval(table):
+    made = made_record("toy", optimistic=[1] * 5, pessimistic=[100] * 5)
+    line = _tables(markdown(table(made)))[1][1]
+    assert line[3].startswith("none: all 5 users have the value 0")
+    assert line[4] == f"100.0 % {GAP}"
+
+
+def test_tests_over_fewer_seeds_than_a_row_has_say_so(table):
+    ranks = [[1, 2, 3, 9], [2, 2, 4, 8]]
+    whole = [made_record("a", seed, ranks[seed]) for seed in (0, 1)]
+    other = [made_record("b", seed, [10, 20, 30, 7 + seed]) for seed in (0, 1)]
+    found = table(*whole, other[0])
+    for text in (markdown(found), terminal(found)):
+        assert text.count(", over seeds 0") == (4 if text.startswith("#") else 1)
+        assert "Tests are over the seeds that both rows have" in text
+    lines = list(csv.DictReader(io.StringIO(flat(found))))
+    assert {line["test_seeds"] for line in lines if line["against"]} == {"0"}
+    same = markdown(table(*whole, *other))
+    assert "over seeds" not in same
+
+
 def test_a_label_never_breaks_the_page(table):
     label = "toy (x=a|b<script>*`)"
     text = markdown(table(made_record(label)))
     assert text.count("<script>") == text.count("- `toy (x=a|b<script>*')`: ") == 1
     assert r"toy (x=a\|b&lt;script>\*`)" in text
+
+
+def test_a_board_of_several_data_sets_without_title_is_headed_by_its_name(tmp_path):
+    made = [made_record("toy", dataset=name) for name in ("tiny", "other")]
+    found = stored(tmp_path, made)
+    assert board_table(Definition("two", None, ("tiny", "other")), found).title == "two"
+    assert board_table(Definition("one", None, ("tiny",)), found).title == "Tiny"
 
 
 def test_several_data_sets_share_one_table_of_metrics(tmp_path):

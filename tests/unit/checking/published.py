@@ -15,6 +15,7 @@ from harness.board.flat import flat
 from harness.board.json_form import json_text
 from harness.board.latex import latex
 from harness.board.markdown import markdown
+from harness.external.recording import NOTES
 from harness.leaderboard import read_records
 from harness.portable import portable
 from harness.records import write_record
@@ -101,7 +102,7 @@ def _outside(ranks: list[int]) -> tuple:
     record, arrays = made_record("external (x=a|b*)", 0, ranks)
     method = {**record.method, "name": "external", "inputs": []}
     code = {"source": "external", "commit": None, "dirty": None}
-    report = {"note": "Ranks made elsewhere; nobody knows how."}
+    report = {"note": NOTES["scores"]}
     return dataclasses.replace(record, method=method, code=code, report=report), arrays
 
 

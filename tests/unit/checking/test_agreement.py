@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import harness.checking
 from harness.checking import boards_in, check_board
+from harness.checking.numbers import student
 from harness.statistics.means import mean_test
 from tests.boards import made_record
 from tests.unit.checking.published import WHOLE_FILE, publish, whole_board
@@ -82,12 +83,13 @@ def test_any_board_that_is_written_passes(
     assert check_board(root, "mine") == []
 
 
-def test_seeds_that_vary_as_much_as_the_rest_while_users_do_not():
+def test_where_seeds_alone_may_vary_both_say_the_same():
     third = 1 / 3
     layout = np.zeros((2, 9))
     layout[:, 3] = third, -third
-    found = mean_test(layout, scale=third)
-    assert found.reason == "all 9 users have the same value, so there is no variance"
+    found, own = mean_test(layout, scale=third), student(layout, third)
+    assert (found.mean, found.p_value, own.p) == (0.0, 1.0, 1.0)
+    assert own.high == pytest.approx(found.high, rel=1e-9)
 
 
 def test_boards_are_those_of_files_pages_and_records_that_no_file_shows(tmp_path):

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -29,6 +29,7 @@ from harness.records import ranks_digest
 from harness.statistics.families import adjusted
 from harness.statistics.layouts import settled
 from harness.statistics.means import mean_test
+from tests.layouts import expected_half_width, expected_p
 
 rank_pairs = st.lists(
     st.one_of(
@@ -110,29 +111,35 @@ def test_one_seed_is_the_paired_t_test():
 def test_seeds_that_vary_by_hand():
     # seed means 2 and 5, user means 2, 3.5 and 5, all around 3.5; sums of squares: users
     # 2 (1.5^2 + 1.5^2) = 9, seeds 3 (1.5^2 + 1.5^2) = 13.5, in all 23.5, so 1 is left; mean
-    # squares 9 / 2, 13.5 / 1 and 1 / 2; the mean's variance (4.5 + 13.5 - 0.5) / 6
-    found = student(np.array([[1.0, 2.0, 3.0], [3.0, 5.0, 7.0]]), 7.0)
-    freedom = 17.5**2 / (4.5**2 / 2 + 13.5**2 / 1 + 0.5**2 / 2)
-    error = math.sqrt(17.5 / 6)
+    # squares 9 / 2, 13.5 / 1 and 1 / 2
+    layout = np.array([[1.0, 2.0, 3.0], [3.0, 5.0, 7.0]])
+    found = student(layout, 7.0)
     assert found.mean == 3.5
-    assert found.p == pytest.approx(2 * stats.t.sf(3.5 / error, freedom), rel=1e-10)
-    half = stats.t.ppf(0.975, freedom) * error
-    assert (found.low, found.high) == pytest.approx((3.5 - half, 3.5 + half), rel=1e-10)
+    assert found.p == pytest.approx(expected_p(layout), rel=1e-7)
+    half = expected_half_width(layout)
+    assert (found.low, found.high) == pytest.approx((3.5 - half, 3.5 + half), rel=1e-7)
     assert found.effect == pytest.approx(3.5 / 1.5)  # the users' means deviate by 1.5
 
 
-def test_seeds_that_do_not_vary_beyond_the_rest_count_users_alone():
-    # user means 1.5 and 1.75, seeds' the same; what is left is 0.375 everywhere, more than seeds
-    found = student(np.array([[1.0, 2.0], [2.0, 1.5]]), 2.0)
-    half = stats.t.ppf(0.975, 1) * math.sqrt(2 * 0.03125 / 4)
+def test_seeds_that_do_not_vary_count_users_alone():
+    # user means 1.5 and 1.75, seeds' the same
+    found = student(np.array([[1.0, 2.25], [2.0, 1.25]]), 4.0)
+    half = stats.t.ppf(0.975, 1) * 0.125
     assert (found.low, found.high) == pytest.approx((1.625 - half, 1.625 + half), rel=1e-10)
 
 
-def test_seeds_that_vary_as_much_as_the_rest_are_left_open():
-    found = student(np.array([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]]), 1.0)  # one cell differs
-    assert isinstance(found.p, Span)
-    assert found.p.low < found.p.high
-    assert found.p.low == pytest.approx(2 * stats.t.sf(0.5 / math.sqrt(0.25 / 3), 2))
+@given(st.integers(2, 5), st.integers(3, 40), st.floats(-3, 1), st.integers(0, 10**6))
+@settings(max_examples=25)
+def test_any_layout_is_what_plain_integration_gives(n_seeds, n_users, spread, seed):
+    generator = np.random.default_rng(seed)
+    values = generator.random((n_seeds, n_users)) + generator.random((n_seeds, 1)) * 10**spread
+    values, _ = steps(values, 16.0)
+    values = values * 2.0**-40
+    found = student(values, 16.0)
+    assert found.p == pytest.approx(expected_p(values), rel=1e-6)
+    board = mean_test(values, scale=16.0)
+    assert found.p == pytest.approx(board.p_value, rel=1e-9)
+    assert found.low == pytest.approx(board.low, rel=1e-9, abs=1e-12)
 
 
 @given(st.integers(1, 4), st.integers(2, 30), st.integers(0, 10**6))

@@ -15,6 +15,8 @@ from harness.board.flat import COLUMNS
 from harness.checking import check_board
 from harness.checking.leaves import Either, Span, differences, settled
 from harness.checking.printed import figure
+from harness.protocol import GATE
+from tests.boards import made_record
 from tests.unit.checking.published import WHOLE_FILE, publish, whole_board
 
 
@@ -214,7 +216,7 @@ def test_every_column_of_the_csv_that_is_changed_is_found_and_named(root, column
         (r"\A[^\n]*\n", "", "the columns are"),
         (r"\n[^\n]*\n\Z", "\n", "lines below the header"),
         (r"\A(.*\n)(.*)\n(.*)\n", r"\1\3\n\2\n", "bound: "),
-        (r"\A(.*\n[^,]*),", r"\1", "27 fields instead of 28"),
+        (r"\A(.*\n[^,]*),", r"\1", "28 fields instead of 29"),
         (r"pessimistic,[\d.]+", "pessimistic,nan", "value: 'nan'"),
         (r"pessimistic,[\d.]+", "pessimistic,", "value: ''"),
         (r"\A.*", '"', "cannot be checked"),
@@ -424,3 +426,20 @@ def test_a_page_whose_board_is_gone_is_found(root):
     assert "there is no such board; the board file both.toml shows its data" in fault
     shutil.rmtree(root / "records")
     assert "none of its records is there" in check_board(root, "both")[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (r", over seeds 0", "", "printed '"),
+        (r", over seeds 0", ", over seeds 1", "printed '"),
+        (r"^- Tests are over the seeds.*\n", "", "leaves it unexplained"),
+    ],
+)
+def test_seeds_of_a_test_are_told_where_a_row_has_others(tmp_path, old, new, expected):
+    rows = [made_record(label, 0, [1, 2, 9 + place, 30]) for place, label in enumerate(GATE)]
+    rows += [made_record("toy", seed, [1, 1, 5 + seed, 7]) for seed in (0, 1)]
+    publish(tmp_path, rows)
+    assert check_board(tmp_path, "tiny") == []
+    _edit(tmp_path / "tiny.md", old, new)
+    assert any(expected in fault for fault in check_board(tmp_path, "tiny"))

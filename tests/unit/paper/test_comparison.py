@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from harness.paper.layouts import AVERAGE, PAPER_DATASETS, PAPER_METHODS
 from harness.paper.names import DATASETS, EXPRESSIONS, Expression
 from harness.progress import Progress
 from harness.records import read_ranks
+from tests.layouts import expected_half_width
 from tests.paper_records import CALREC, find, put_row
 from tests.toys import write_card
 
@@ -113,12 +113,8 @@ def test_a_value_is_the_mean_over_users_and_seeds_with_its_interval(tmp_path):
     for bound, ranks in (("optimistic", low), ("pessimistic", high)):
         values = 1 / np.array(ranks, dtype=float)
         cell = _one(cells, metric="MRR", bound=bound)
-        grand, users, seeds = values.mean(), values.mean(axis=0), values.mean(axis=1)
-        of_users, of_seeds = 2 * users.var(ddof=1), 4 * seeds.var(ddof=1)
-        rest = ((values - users - seeds[:, None] + grand) ** 2).sum() / 3
-        total, parts = of_users + of_seeds - rest, of_users**2 / 3 + of_seeds**2 + rest**2 / 3
-        variance, freedom = (total / 8, total**2 / parts) if total > of_users else (of_users / 8, 3)
-        expected = stats.t.interval(0.95, freedom, grand, math.sqrt(variance))
+        grand, half = values.mean(), expected_half_width(values)
+        expected = grand - half, grand + half
         assert cell.measured.value == pytest.approx(grand)
         assert cell.measured.estimate.interval == pytest.approx(expected)
         assert cell.measured.basis == "4 users, each the mean over seeds 0, 1"

@@ -9,6 +9,7 @@ import pytest
 from harness.errors import DataError
 from harness.paper import compare, reproduction_page
 from harness.paper.report import page, terminal
+from harness.paper.states import STATES
 from tests.paper_records import CALREC, find, put_row
 
 
@@ -33,7 +34,7 @@ def test_the_page_has_all_tables_also_without_any_record(tmp_path):
     assert "The others:" not in text
     assert "- Arts: 76 cells, none measured\n" in text
     assert [line[2:] for line in _lines(text)[2:]] == [
-        [str(n), "0", "0", "0", str(n)] for n in (66, 532, 120, 32, 48, 16, 72, 90)
+        [str(n), "0", "0", "0", "0", str(n)] for n in (66, 532, 120, 32, 48, 16, 72, 90)
     ]
     assert text.endswith("\n")
     assert not text.endswith("\n\n")
@@ -65,8 +66,8 @@ def test_the_summary_counts_what_the_tables_list(tmp_path):
     for number in "12":
         table = text.partition(f"## Table {number}")[2].partition("\n## ")[0]
         states = [line[-1] for line in _lines(table)]
-        counted = [states.count(name) for name in ("agrees", "near", "differs")]
-        assert counted == summary[number][1:4]
+        counted = [states.count(name) for name in STATES]
+        assert counted == summary[number][1:5]
         assert sum(counted) > 0
         assert sum(summary[number][1:]) == summary[number][0]
 
@@ -100,7 +101,7 @@ def test_the_terminal_shows_only_tables_with_something_measured(tmp_path):
     assert "|" not in text
     last = text.splitlines()[-8:]
     assert [line.split()[0] for line in last] == list("12345678")
-    assert last[2].split()[-5:] == ["120", "0", "0", "16", "104"]
+    assert last[2].split()[-6:] == ["120", "0", "0", "0", "16", "104"]
 
 
 def test_a_damaged_published_record_is_refused(tmp_path):

@@ -17,6 +17,10 @@ from harness.paper.states import state
         (0.0500, 0.0540, 0.0560, "near"),  # 0.0550 is 10 % above, to the dot
         (0.0500, 0.0440, 0.0460, "near"),
         (0.0500, 0.0541, 0.0561, "differs"),
+        (0.0500, 0.0450, 0.0640, "agrees"),  # 9 % above
+        (0.0500, 0.0450, 0.0660, "agrees (wide)"),  # 11 % above
+        (0.0500, 0.0100, 0.1600, "agrees (wide)"),  # 70 % above
+        (0.0003, 0.0001, 0.00059, "agrees"),  # 0.000345 rounds to it
         (0.0500, 0.0439, 0.0459, "differs"),
         (0.0036, 0.0, 0.0, "differs"),
         (0.0, 0.0, 0.0, "agrees"),

@@ -25,7 +25,7 @@ HASH = "5" * 64
 LABELS = ("popularity", "lir", "toy", f"evil (x={SCRIPT})")
 
 
-def records(folder: Path, *, redistributable: bool = False) -> list[Stored]:
+def records(folder: Path) -> list[Stored]:
     """Write records of four rows, two seeds each, one seed failed in a row of its own."""
     generator = np.random.default_rng(0)
     made = []
@@ -37,7 +37,7 @@ def records(folder: Path, *, redistributable: bool = False) -> list[Stored]:
                 label, seed, ranks.tolist(), tied.tolist(), split_hash=HASH,
                 report={"note": BREAKING.replace("<", " ")},
             )  # fmt: skip
-            facts = {**record.dataset, "redistributable": redistributable, "title": f"A{SCRIPT}"}
+            facts = {**record.dataset, "title": f"A{SCRIPT}"}
             inputs = ["item ids", "item text"] if label == "toy" else ["item ids"]
             method = {**record.method, "inputs": inputs}
             made.append((dataclasses.replace(record, dataset=facts, method=method), arrays))
@@ -79,8 +79,8 @@ def table(found: list[Stored]):
     return board_table(default_definition("tiny"), found)
 
 
-def facts() -> SplitFacts:
-    """Return the facts of a split that fits the records."""
+def facts(texts: bool = False) -> SplitFacts:
+    """Return the facts of a split that fits the records, with or without the items' texts."""
     users = (SampledUser(3, 12, tuple(range(10)), 11), SampledUser(7, 4, (5, 6, 7, 8), 9))
     members = np.arange(N_USERS) % 3 == 0
     nobody = np.zeros(N_USERS, np.bool_)
@@ -89,4 +89,4 @@ def facts() -> SplitFacts:
         Slice("third users", "Every third user.", members),
         Slice("nobody", "No one.", nobody),
     )
-    return SplitFacts(HASH, N_USERS, 100, users, slices)
+    return SplitFacts(HASH, N_USERS, 100, users, slices, tuple(TEXTS) if texts else None)

@@ -12,6 +12,7 @@ import pytest
 from harness.errors import DataError
 from harness.paper import PlainTable
 from harness.report import index_page, report_page, without_plots
+from harness.split_facts import SplitFacts
 from tests.unit.report import made
 
 
@@ -23,7 +24,7 @@ def found(tmp_path_factory):
 
 
 def _page(found, *, facts=True, **more):
-    split = made.facts() if facts else None
+    split = facts if isinstance(facts, SplitFacts) else made.facts() if facts else None
     return report_page(made.table(found), {"tiny": found}, {"tiny": split}, **more)
 
 
@@ -84,12 +85,10 @@ def test_two_renders_are_equal_to_the_byte(found):
     assert _page(found) == _page(found)
 
 
-@pytest.mark.parametrize("redistributable", [True, False])
-def test_published_pages_hold_texts_of_redistributable_data_alone(tmp_path, redistributable):
-    records = made.records(tmp_path, redistributable=redistributable)
-    made.with_generated(records)
-    page = _page(records, texts={"tiny": made.TEXTS})
-    assert ("number 11" in page) == redistributable
+@pytest.mark.parametrize("kept", [True, False])
+def test_published_pages_hold_the_texts_that_are_kept_with_the_split_alone(found, kept):
+    page = _page(found, facts=made.facts(texts=kept), texts={"tiny": made.TEXTS})
+    assert ("number 11" in page) == kept
     assert "seldom" not in page  # a generated text never travels
 
 
@@ -107,7 +106,7 @@ def test_a_local_page_shows_texts_and_what_was_generated(found):
 
 def test_links_to_records_are_for_published_pages(found):
     folder = found[0][0].name
-    assert f'href="records/tiny/{folder}/"' in _page(found)
+    assert f'href="records/tiny/{folder}/record.json"' in _page(found)
     assert "records/tiny" not in _page(found, local=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from harness.board.computing import board_table
 from harness.board.definition import Definition
 from harness.errors import DataError
+from harness.paper import PlainTable
 from harness.report import report_page
 from harness.report.page import BRIEF_TEXT
 from tests.boards import made_record, stored
@@ -54,6 +56,21 @@ def test_every_kind_of_input_can_be_chosen_alone(found):
     assert 'data-inputs="item ids + item text"' in page
 
 
+def test_a_row_whose_inputs_are_not_stated_can_be_chosen(tmp_path):
+    shown = {"external": [], "nothing": [], "toy": ["item text", "item ids"]}
+    made_records = []
+    for label, inputs in shown.items():
+        record, arrays = made_record(label)
+        record = dataclasses.replace(record, method={**record.method, "inputs": inputs})
+        made_records.append((record, arrays))
+    found = stored(tmp_path, made_records)
+    page = report_page(made.table(found), {"tiny": found}, {"tiny": None})
+    options = re.findall(r"<option>(.*?)</option>", page)
+    assert options == ["item ids", "item text", "none", "not stated"]
+    kinds = {kind for one in re.findall(r'data-inputs="(.*?)"', page) for kind in one.split(" + ")}
+    assert kinds == set(options)
+
+
 def test_pages_of_cells_cut_texts_short(found):
     texts = [f"{n} " + "word " * 60 for n in range(100)]
     cells = _page(found, texts={"tiny": texts}, local=True).partition("<h3>Cells</h3>")[2]
@@ -78,6 +95,31 @@ def test_damaged_generated_texts_are_told(tmp_path, content):
     with pytest.raises(DataError, match="not the generated texts of a run"):
         _page(found, texts={"tiny": made.TEXTS}, local=True)
     assert "not the generated" not in _page(found, local=True)  # not read where not shown
+
+
+def test_numbers_with_an_exponent_are_kept_whole_and_nothing_slips_through(tmp_path):
+    ranks = {"best": [1] * 400, "worst": [50, 60] * 200, "first<b>1e-9": [2, 3] * 200}
+    found = stored(tmp_path, [made_record(label, optimistic=ranks[label]) for label in ranks])
+    page = report_page(made.table(found), {"tiny": found}, {"tiny": None})
+    tests = page.partition("<h3>Tests</h3>")[2].partition("</table>")[0]
+    told = re.findall(r'<td class="told">(.*?)</td>', tests)
+    numbers = [part for text in told for part in re.findall(r"\d[\d.]*e-\d+", text)]
+    assert numbers
+    whole = re.findall(r'<span class="unbroken">(.*?)</span>', "".join(told))
+    assert whole == numbers
+    assert "first&lt;b&gt;1e-9" in page
+    assert "first<b>" not in page
+
+
+def test_columns_of_the_papers_tables_that_hold_nothing_are_left_out(found):
+    heads = ("variant", "metric", "bound", "published")
+    lines = (("", "users", "", "9,461"), ("", "<density>", "", "1.3e-3"))
+    page = _page(found, paper={"tiny": [PlainTable("Table 1: x", heads, lines, ())]})
+    shown = page.partition("<caption>Table 1: x</caption>")[2].partition("</table>")[0]
+    assert re.findall(r"<th[^>]*>(.*?)</th>", shown) == ["metric", "published"]
+    assert re.findall(r"<td[^>]*>(.*?)</td>", shown) == [
+        "users", "9,461", "&lt;density&gt;", '<span class="unbroken">1.3e-3</span>',
+    ]  # fmt: skip
 
 
 # ---- over data sets ------------------------------------------------------------------------------
