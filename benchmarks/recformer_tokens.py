@@ -10,12 +10,16 @@ must give the same vectors; tokens are the histories' own, without padding.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+
+WANTED_RATIO = 2.0
+ALLOWED_DIFFERENCE = 1e-5
 
 
 def main() -> None:
@@ -43,13 +47,18 @@ def main() -> None:
         network.attention = attention
         rates[name], vectors[name] = _pass(network, sequences, vocabulary, settings, width)
     first = next(iter(contenders))
+    worst = 0.0
     for name, rate in rates.items():
         far = float((vectors[name] - vectors[first]).abs().max())
+        worst = max(worst, far)
         print(
             f"{rate:8.0f} tokens/s  {rate / rates[first]:5.2f} x  {name} (largest difference of ",
             end="",
         )
         print(f"a vector's number from the first: {far:.1e})")
+
+    if rates["by length, ours"] < WANTED_RATIO * rates[first] or worst > ALLOWED_DIFFERENCE:
+        sys.exit(1)
 
 
 def _histories(n: int) -> tuple[Any, Any, Any]:
