@@ -29,6 +29,7 @@ _Values = NDArray[np.float64]
 _LOWEST, _HIGHEST = -80.0, 8.0
 _PANEL, _NODES = 2.0, 16
 """Gauss-Legendre panels: 16 nodes to 2 units of log q give p-values to 1e-11 of their size."""
+_HALVINGS = 36
 
 
 class Uncertainty:
@@ -118,11 +119,15 @@ def _mixture(users: float, seeds: float, residual: float, freedom: int) -> tuple
 
 
 def _quadrature(end: float) -> tuple[_Values, _Values]:
-    """Return nodes and weights over the range of log q up to ``end``."""
+    """Return nodes and weights over the range of log q up to ``end``.
+
+    Panels halve towards the end: where users hardly vary, V falls to next to nothing there, and
+    chances, which go by its root, bend sharply.
+    """
     start = min(_LOWEST, end - 2.0 * _PANEL)
     nodes, weights = _legendre()
-    n_panels = math.ceil((end - start) / _PANEL)
-    edges = np.linspace(start, end, n_panels + 1)
+    even = np.linspace(start, end - _PANEL, math.ceil((end - start) / _PANEL))
+    edges = np.concatenate([even, end - _PANEL * 0.5 ** np.arange(1, _HALVINGS), [end]])
     half = np.diff(edges)[:, None] / 2.0
     middle = (edges[:-1] + edges[1:])[:, None] / 2.0
     return (middle + half * nodes).ravel(), (half * weights).ravel()

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -142,6 +142,7 @@ def test_any_layout_is_what_plain_integration_gives(n_seeds, n_users, spread, se
     assert found.low == pytest.approx(board.low, rel=1e-9, abs=1e-12)
 
 
+@example(2, 2, 999_998)  # users hardly vary: near the bend chances go by a root
 @given(st.integers(1, 4), st.integers(2, 30), st.integers(0, 10**6))
 def test_any_layout_agrees_with_the_board(n_seeds, n_users, seed):
     generator = np.random.default_rng(seed)
