@@ -46,6 +46,7 @@ def cell(method: Method) -> CellInput:
         split=leave_one_out(sequences),
         seed=0,
         device="cuda",
+        item_attributes={"title": TEXTS},
     )
 
 
@@ -57,7 +58,7 @@ def test_auto_resolves_to_cuda() -> None:
     assert environment.default_device() == "cuda"
 
 
-@pytest.mark.parametrize("name", ["calrec", "sasrec"])
+@pytest.mark.parametrize("name", ["calrec", "recformer", "sasrec"])
 def test_a_cycle_is_learnt_on_cuda(name: str, tmp_path: Path) -> None:
     result = run(made(name), tmp_path)
     ranks = result.ranks.pessimistic
