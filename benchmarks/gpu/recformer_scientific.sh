@@ -8,4 +8,4 @@ weights=${WEIGHTS:-allenai/longformer-base-4096}
 out=${OUT:-runs}
 python=${PYTHON:-.venv/bin/python}
 "$python" -m harness run --methods recformer --datasets scientific --device cuda \
-  --set "recformer.weights=$weights" --out "$out"
+  --set "recformer.weights=$weights" --set recformer.attributes=title,brand,category --out "$out"
