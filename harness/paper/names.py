@@ -94,6 +94,11 @@ def untuned_language_model(record: Record) -> bool:
     return pretrained and not settings.get("epochs")
 
 
+def fine_tuned(record: Record) -> bool:
+    """Tell whether Recformer was fine-tuned at all."""
+    return record.method["settings"].get("stage1_epochs") != 0
+
+
 @dataclass(frozen=True)
 class Expression:
     """A row of ours that stands for a variant of the paper.
@@ -102,6 +107,7 @@ class Expression:
         table: 1 to 8.
         variant: as `harness.paper.facts.Fact.variant` names it.
         row: method, or method and preset; what else its label states are settings given by hand.
+            ``METHOD:*`` is the method with any preset and without one.
         difference: what sets it apart, data set and backbone excepted.
         when: whether a row with these settings is that variant at all.
         on: ends the name of the data set's variant that it is measured on.
@@ -116,7 +122,9 @@ class Expression:
 
     def fits(self, record: Record) -> bool:
         """Tell whether a record is of such a row."""
-        return head(record.label) == self.row and self.when(record)
+        name = head(record.label)
+        any_preset = f"{name.partition(':')[0]}:*"
+        return self.row in (name, any_preset) and self.when(record)
 
 
 EXPRESSIONS: tuple[Expression, ...] = (
@@ -126,7 +134,7 @@ EXPRESSIONS: tuple[Expression, ...] = (
     Expression(2, "S3-Rec", "s3rec"),
     Expression(2, "UniSRec-ID+Text", "unisrec:id-text"),
     Expression(2, "UniSRec-Text", "unisrec:text"),
-    Expression(2, "RecFormer", "recformer"),
+    Expression(2, "RecFormer", "recformer:*", when=fine_tuned),
     Expression(2, "LIR", "lir", when=repeats_last),
     Expression(
         2, FULL, "calrec", "neither contrastive losses nor stage I", generation_loss_only
@@ -186,6 +194,8 @@ def protocol_difference(dataset: str, record: Record, difference: str) -> str:
 
 
 def _backbone(record: Record) -> str:
+    if head(record.label).partition(":")[0] == "recformer":
+        return _recformer_weights(record)
     backbone = record.method["settings"].get("backbone")
     if head(record.label).partition(":")[0] != "calrec" or not isinstance(backbone, str):
         return ""
@@ -198,12 +208,22 @@ def _backbone(record: Record) -> str:
     return f"{name} in place of PaLM 2 XXS"
 
 
+def _recformer_weights(record: Record) -> str:
+    settings = record.method["settings"]
+    name = PurePath(str(settings.get("weights"))).name  # a local path says where
+    pretraining = PurePath(str(settings.get("pretraining") or "")).name
+    parts = [f"weights {name} in place of the authors' checkpoint"]
+    parts += [f"pre-trained on {pretraining}"] if pretraining else []
+    preset = head(record.label).partition(":")[2]
+    return "; ".join([*parts, f"preset {preset}"] if preset else parts)
+
+
 def _settings(record: Record) -> str:
     """Return the settings that the data set's card or the user gave."""
     given = [
         f"{name}={record.method['settings'][name]} ({origin})"
         for name, origin in sorted(record.method["origins"].items())
-        if origin in {"data set card", "--set"} and name != "backbone"
+        if origin in {"data set card", "--set"} and name not in {"backbone", "weights"}
     ]
     return f"settings: {', '.join(given)}" if given else ""
 

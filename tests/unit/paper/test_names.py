@@ -84,6 +84,24 @@ def test_only_a_pretrained_and_untuned_backbone_stands_for_the_untuned_ones(sett
     assert found == ([(3, "pretrained_only"), (5, "XXS")] if stands else [])
 
 
+def test_recformer_stands_for_the_papers_with_any_preset_once_it_is_fine_tuned():
+    trained = {"stage1_epochs": 4, "weights": "/home/me/minilm"}
+    for label in ("recformer", "recformer:sentence-encoder (weights=minilm)"):
+        assert _stands_for(_record(label, **trained)) == [(2, "RecFormer")]
+    assert not expressed(_record("recformer:zero-shot", stage1_epochs=0))
+    assert not expressed(_record("recformers", **trained))
+
+
+def test_recformers_weights_and_pretraining_are_told_without_paths():
+    record = _record("recformer:sentence-encoder", stage1_epochs=4, weights="/home/me/minilm")
+    told = protocol_difference("scientific", record, "")
+    assert "weights minilm in place of the authors' checkpoint; preset sentence-encoder" in told
+    assert "/home" not in told
+    record = _record("recformer", weights="random", pretraining="/home/me/mine.toml")
+    told = protocol_difference("scientific", record, "")
+    assert "weights random in place of the authors' checkpoint; pre-trained on mine.toml" in told
+
+
 # ---- the lists themselves ------------------------------------------------------------------------
 
 
