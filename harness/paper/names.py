@@ -96,7 +96,7 @@ def untuned_language_model(record: Record) -> bool:
 
 def fine_tuned(record: Record) -> bool:
     """Tell whether Recformer was fine-tuned at all."""
-    return record.method["settings"].get("stage1_epochs") != 0
+    return bool(record.method["settings"].get("stage1_epochs") != 0)
 
 
 @dataclass(frozen=True)
