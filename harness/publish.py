@@ -74,12 +74,12 @@ def publish(
     """
     found = _found(run_folder, datasets)
     shown = {
-        name: [one for one in stored if not _boards_without(root, name, one[1])]
+        name: [one for one in stored if not _boards_without(root, name, *one)]
         for name, stored in found.items()
     }
     for name, stored in found.items():
         if not shown[name]:
-            raise HarnessError(_boards_without(root, name, stored[0][1]))
+            raise HarnessError(_boards_without(root, name, *stored[0]))
     return _promote(shown, root, allow_dirty, cache)
 
 
@@ -106,7 +106,7 @@ def add(places: Iterable[Path], root: Path, allow_dirty: bool, cache: Path) -> l
         record = read_record(folder / RECORD_FILE)
         if record.status != "ok":
             raise HarnessError(f"{folder}: the record is {record.status}: {record.reason}")
-        if nowhere := _boards_without(root, str(record.dataset["name"]), record):
+        if nowhere := _boards_without(root, str(record.dataset["name"]), folder, record):
             raise HarnessError(f"{folder}: {nowhere}")
         found.setdefault(str(record.dataset["name"]), []).append((folder, record))
     return _promote(found, root, allow_dirty, cache)
@@ -162,19 +162,19 @@ def _promote(
     return written
 
 
-def _boards_without(root: Path, dataset: str, record: Record) -> str:
-    """Return why no board would show a record; empty where one does."""
+def _boards_without(root: Path, dataset: str, folder: Path, record: Record) -> str:
+    """Return why no board would show a record as it will be published; empty where one does."""
+    label = _promotion(folder, record).record.label
     boards = [
         definition
         for definition in definitions_in(root, [dataset]).values()
         if dataset in definition.datasets
     ]
-    if any(definition.shows(record.label, record.seed) for definition in boards):
+    if any(definition.shows(label, record.seed) for definition in boards):
         return ""
     files = ", ".join(str(root / f"{definition.name}.toml") for definition in boards)
     return (
-        f"no board shows {record.label!r} with seed {record.seed}; add it to methods and seeds in "
-        f"{files}"
+        f"no board shows {label!r} with seed {record.seed}; add it to methods and seeds in {files}"
     )
 
 

@@ -229,6 +229,20 @@ def test_a_row_that_no_board_would_show_is_refused(board, elsewhere):
     _refused(board, elsewhere, "no board shows 'toy' with seed 0; add it to methods and seeds in")
 
 
+def test_a_board_names_a_local_model_by_the_end_of_its_path(board, plugin):
+    plugin("toy")
+    board.run("toy", "--quiet", "--set", "toy.backbone=/home/me/tiny-llama")
+    folder = board.folder_of("toy")
+    file = board.root / "tiny.toml"
+    file.write_text('datasets = ["tiny"]\nmethods = ["lir", "popularity"]\n')
+    label = "toy (backbone=tiny-llama)"
+    _refused(board, folder, f"no board shows {label!r}")
+    file.write_text(f'datasets = ["tiny"]\nmethods = ["lir", "popularity", "{label}"]\n')
+    done = board.leaderboard("add", folder, "--check")
+    assert done.code == 0, done.out + done.err
+    assert label in (board.root / "tiny.md").read_text()
+
+
 def test_publishing_leaves_out_what_no_board_shows(board, plugin):
     plugin("toy")
     board.run("toy,random", "--quiet")
