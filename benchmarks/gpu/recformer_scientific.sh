@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Recformer as its authors ran it (full attributes, 50 items, 1,024 tokens, two stages) on all users
-# of `scientific`. WEIGHTS: a Longformer or converted encoder, folder or hub id, or a released
+# Recformer with the original's settings (three attributes, 50 items, 1,024 tokens, two stages) on
+# all users of `scientific`; selected by the harness's pessimistic NDCG@10, in bfloat16. WEIGHTS: a Longformer or converted encoder, folder or hub id, or a released
 # checkpoint. OUT: the run folder; call again to keep finished cells.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

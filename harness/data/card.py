@@ -207,11 +207,18 @@ class DatasetCard:
 
 
 def attributes_of_text(text: TextRules) -> tuple[ItemAttribute, ...]:
-    """Return the attributes that a text is made of, by the template's labels in lower case."""
+    """Return the attributes that a text is made of, by the template's labels in lower case.
+
+    As they are where lower case would make two of them one.
+    """
     if text.verbatim is not None:
         return (ItemAttribute("text", text.verbatim, "plain"),)
+    labels = [part.label for part in text.attributes]
+    lower = [label.lower() for label in labels]
+    names = lower if len(set(lower)) == len(lower) else labels
     return tuple(
-        ItemAttribute(part.label.lower(), part.field, part.cleaning) for part in text.attributes
+        ItemAttribute(name.replace(",", " "), part.field, part.cleaning)
+        for name, part in zip(names, text.attributes, strict=True)
     )
 
 

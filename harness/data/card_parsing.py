@@ -237,8 +237,11 @@ def _item_attributes(table: Table) -> tuple[ItemAttribute, ...]:
 
 
 def _item_attribute(table: Table) -> ItemAttribute:
+    name = table.text("name")
+    if "," in name or not name.isprintable():
+        raise table.fault("name", f"must be one line without a comma, found {name!r}")
     attribute = ItemAttribute(
-        name=table.text("name"),
+        name=name,
         field=table.text("field"),
         cleaning=table.choice("cleaning", CLEANINGS),
     )
@@ -309,6 +312,8 @@ def check_together(card: DatasetCard, where: str) -> None:
             f"{where}: dedup = {card.protocol.dedup!r} compares review text, rating and time, but "
             f'this source has no {" and no ".join(lacking)}: say dedup = "none"'
         )
+    if card.attributes != attributes_of_text(card.text) and "items" not in card.source.files:
+        raise DataError(f"{where}: [[attributes]] need [source.files.items] to come from")
     if "items" not in card.source.files and card.text and card.text.items_without_text == "error":
         raise DataError(
             f"{where}: without an items file no item has text: add [source.files.items], or say "

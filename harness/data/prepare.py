@@ -201,6 +201,11 @@ def _built(
         )
         for attribute in card.attributes
     }
+    empty = tuple(
+        f"attribute {attribute.name!r}: no item has a value in the field {attribute.field!r}"
+        for attribute in card.attributes
+        if "items" in card.source.files and not any(attributes[attribute.name])
+    )
     digest = content_hash(kept.item_ids, texts.texts, kept.user_ids, sequences, card.protocol)
     return PreparedData(
         card,
@@ -210,7 +215,7 @@ def _built(
         sequences,
         counts,
         digest,
-        (*faults.report(), *texts.report),
+        (*faults.report(), *texts.report, *empty),
         {role: file.sha256 for role, file in found.items()},
         attributes,
     )

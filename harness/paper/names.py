@@ -210,9 +210,11 @@ def _backbone(record: Record) -> str:
 
 def _recformer_weights(record: Record) -> str:
     settings = record.method["settings"]
-    name = PurePath(str(settings.get("weights"))).name  # a local path says where
+    path = PurePath(str(settings.get("weights")))
+    released = path.suffix in {".bin", ".pt", ".safetensors"}
+    where = "" if released else " in place of the authors' checkpoint"
     pretraining = PurePath(str(settings.get("pretraining") or "")).name
-    parts = [f"weights {name} in place of the authors' checkpoint"]
+    parts = [f"weights {path.name}{where}"]  # a local path says where, and only its end says what
     parts += [f"pre-trained on {pretraining}"] if pretraining else []
     preset = head(record.label).partition(":")[2]
     return "; ".join([*parts, f"preset {preset}"] if preset else parts)
@@ -223,7 +225,8 @@ def _settings(record: Record) -> str:
     given = [
         f"{name}={record.method['settings'][name]} ({origin})"
         for name, origin in sorted(record.method["origins"].items())
-        if origin in {"data set card", "--set"} and name not in {"backbone", "weights"}
+        if origin in {"data set card", "--set"}
+        and name not in {"backbone", "weights", "pretraining"}
     ]
     return f"settings: {', '.join(given)}" if given else ""
 

@@ -138,9 +138,21 @@ def finish(folder: Path, state: State, cost: Cost) -> None:
 
 
 def finished(folder: Path) -> Cost | None:
-    """Return what the finished pre-training took; None where it is not finished."""
+    """Return what the finished pre-training took; None where it is not finished.
+
+    Raises:
+        MethodError: the file is damaged.
+    """
     path = folder / COST
-    return Cost(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        return Cost(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise MethodError(
+            f"recformer cannot read what its pre-training took, {path} ({type(error).__name__}): "
+            "delete the folder to pre-train anew"
+        ) from error
 
 
 def load_weights(path: Path, model: torch.nn.Module) -> None:

@@ -54,6 +54,9 @@ class Outcome:
 class FineTuning:
     """Trains an encoder against the vectors of a catalogue.
 
+    The start counts as an epoch of its own, number 0: where nothing is better it is what is kept,
+    and patience counts against it. The original prints its value and forgets it.
+
     Args:
         encoder: the model, changed in place.
         items: the catalogue as tokens.

@@ -4,6 +4,9 @@ Without ``torch.distributed`` initialised there is one process, and all of this 
 they are. Process r reads the rows r, r + n, r + 2n, … of every batch. Each computes the loss of the
 whole batch from everybody's vectors, with the gradient of its own vectors alone; so gradients add
 up, over processes, to those of one process that reads all.
+
+The harness runs a cell in one process and starts no others: this is for programs of one's own that
+call `methods.recformer.pretraining.PreTraining` in each of several processes.
 """
 
 from __future__ import annotations

@@ -68,8 +68,9 @@ def hidden(
 ) -> Hidden:
     """Hide whole words, each with ``probability``, those of keys as well as of values.
 
-    Every token of a chosen word is, by itself, replaced by the mask (80 %), by any token that is
-    not special (10 %), or left as it is (10 %). The first token is never chosen.
+    Every token of a chosen word is, by itself, replaced by the mask (80 %), by any token but
+    the first one, the padding and the mask (10 %), or left as it is (10 %). The first token is
+    never chosen.
 
     Args:
         sequences: at least one.

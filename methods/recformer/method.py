@@ -108,6 +108,8 @@ class Recformer(Method):
 
         settings: Settings = self.settings
         start = self._started(data, context)
+        for line in start.report:
+            context.progress.say(f"recformer's weights: {line}")
         self._items = ItemTokens(data.item_attributes, start.vocabulary, settings)
         if settings.attention_dropout is not None:
             start.model.set_attention_dropout(settings.attention_dropout)
@@ -188,6 +190,8 @@ class Recformer(Method):
             "items_without_attributes": self._items.n_empty,
             "note": self._note(),
         }
+        if self._start.report:
+            described["weights_report"] = "; ".join(self._start.report)
         described |= self._pretraining_cost()
         if self._outcome is not None:
             described |= {
@@ -218,6 +222,8 @@ class Recformer(Method):
             # of a file its name alone: the folder is nobody's business
             name = PurePath(settings.pretraining).name.removesuffix(".toml")
             parts[1] = f"pre-trained on {name}"
+        if self._outcome is not None and not self._outcome.best_stage:
+            parts.append("no epoch of fine-tuning was better than the start, which is kept")
         if settings.pooling == MEAN:
             parts.append("mean of states in place of the first token's")
         return "; ".join(parts)

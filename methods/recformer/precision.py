@@ -33,5 +33,6 @@ def products(precision: str, device: str) -> contextlib.AbstractContextManager[A
 def _cpu_has_bfloat16() -> bool:
     import torch
 
-    found: dict[str, Any] = torch.cpu.get_capabilities()
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)  # an older torch has none
+    found: dict[str, Any] = capabilities()
     return bool(found.get("avx512_bf16") or found.get("amx_bf16") or found.get("bf16"))

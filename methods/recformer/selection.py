@@ -43,7 +43,8 @@ class Selection:
     def accuracy(self) -> float:
         """Return the share of users whose item comes first, strictly, among their batch's.
 
-        Items equal to the own do not count against it.
+        Items equal to the own do not count against it; who stands alone in a batch counts as
+        right, in every epoch alike.
         """
         histories = self._encoder.vectors(self._histories, self._precision)
         items = self._encoder.vectors(self._items, self._precision)

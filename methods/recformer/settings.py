@@ -66,8 +66,10 @@ class Settings:
     )
     precision: str = setting(
         AUTO,
-        "of products while training and encoding, weights stay float32: auto: bfloat16 on a GPU "
-        "and float32 on a CPU",
+        "of products while training and encoding items; weights and users' vectors stay float32 "
+        "(rounded further, a user's scores would depend on who is encoded beside them). auto: "
+        "bfloat16 on a GPU and on a CPU with instructions for it, else float32; the record says "
+        "which",
         choices=(AUTO, FLOAT32, BFLOAT16),
     )
     temperature: float = setting(0.05, "divides cosines", minimum=1e-6)
@@ -108,7 +110,12 @@ class Settings:
         "whether stage 2 goes on with the optimiser and schedule of stage 1 (original), so that "
         "its learning rate may be 0, or begins anew",
     )
-    validate_every: int = setting(3, "epochs between validations (original: 3)", minimum=1)
+    validate_every: int = setting(
+        3,
+        "epochs between validations (original: 3); the start and the last epoch are validated too, "
+        "and the start is kept where no epoch is better",
+        minimum=1,
+    )
     validation_users: int | None = setting(
         None, "users in the sample that is validated on; none: all (original)", minimum=1
     )
@@ -126,7 +133,9 @@ class Settings:
         32, "epochs of pre-training, in each as many pairs as the mixture has users", minimum=1
     )
     pretraining_batch_size: int = setting(
-        64, "pairs in an optimiser step, over all processes; the others of a step are negatives",
+        64,
+        "pairs in an optimiser step, over all processes; the others of a step are negatives "
+        "(original: 64 negatives too, but the gradients of eight such batches in a step)",
         minimum=2,
     )  # fmt: skip
     pretraining_learning_rate: float = setting(5e-5, "AdamW's peak rate, falls linearly", minimum=0)

@@ -14,6 +14,7 @@ from harness.method import RunContext, SourceDomain
 from methods.recformer import checkpoints, gathering
 from methods.recformer.checkpoints import Cost
 from methods.recformer.encoding import Encoder
+from methods.recformer.precision import chosen_precision
 from methods.recformer.pretraining import PreTraining
 from methods.recformer.settings import Settings
 from methods.recformer.sources import domains_of
@@ -58,20 +59,24 @@ def pretrained(
     return cost, reused
 
 
-def key_of(settings: Settings, seed: int) -> str:
-    """Return what determines the result, besides what the harness knows of itself."""
+def key_of(settings: Settings, seed: int, device: str = "cpu") -> str:
+    """Return what determines the result, besides what the harness knows of itself.
+
+    The precision is the one that "auto" comes to, which processors may differ in.
+    """
     values = {
         field.name: getattr(settings, field.name)
         for field in fields(settings)
         if field.name not in _NOT_FOR_IT
     }
+    values["precision"] = chosen_precision(settings.precision, device)
     return canonical_json({"settings": values, "seed": seed})
 
 
 @contextlib.contextmanager
 def _folder(settings: Settings, context: RunContext) -> Iterator[Path]:
     """Hold the result's folder; of several processes, the first one holds it for all."""
-    key = key_of(settings, context.seed)
+    key = key_of(settings, context.seed, context.device)
     if gathering.own_process():
         yield context.shared_dir(key)
         return

@@ -1,4 +1,8 @@
-"""The data sets of a mixture as tokens, and the pairs that pre-training draws of them."""
+"""The data sets of a mixture as tokens, and the pairs that pre-training draws of them.
+
+Every part of the mixture is trained on, the one that selects the checkpoint too, up to the events
+that select it. In the original the selecting category is not trained on at all.
+"""
 
 from __future__ import annotations
 

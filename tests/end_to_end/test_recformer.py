@@ -31,6 +31,7 @@ def test_a_row_says_where_its_weights_came_from_and_what_it_read(shell):
     assert "random weights" in report["note"]
     assert "no pre-training on purchases" in report["note"]
     assert report["distinct_items"] == 20
+    assert report["precision"] in ("float32", "bfloat16")
 
 
 def test_zero_shot_trains_nothing(shell):

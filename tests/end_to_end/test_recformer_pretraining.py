@@ -38,7 +38,7 @@ def test_what_is_pre_trained_once_serves_other_data_sets(shell):
     described = [found[name]["report"] for name in ("tiny", "other")]
     assert [facts["pretraining_reused"] for facts in described] == [False, True]
     for facts in described:
-        assert facts["note"].endswith("; pre-trained on mix")
+        assert "; pre-trained on mix" in facts["note"]
         assert (facts["pretraining_epochs"], facts["pretraining_pairs"]) == (2, 60)
         assert facts["pretraining_seconds"] == described[0]["pretraining_seconds"] > 0
         assert facts["pretraining_tokens"] > 60

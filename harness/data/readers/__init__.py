@@ -40,11 +40,10 @@ def read_items(reading: Reading, wanted: tuple[str, ...]) -> ItemRows:
     """Return the raw fields of the wanted items; none where the card has no file of items.
 
     Raises:
-        DataError: as `read_events`; or no line of the file has a field that the text or an
-            attribute needs.
+        DataError: as `read_events`; or no line of the file has a field that the text needs.
     """
     card, paths = reading.card, reading.paths
-    if "items" not in paths or not card.text:
+    if "items" not in paths or not (card.text or card.attributes):
         return ItemRows((), Path(), frozenset())
     others = tuple(
         dict.fromkeys(

@@ -319,6 +319,10 @@ def test_a_damaged_result_says_what_to_delete(tmp_path: Path) -> None:
     path.write_bytes(b"")
     with pytest.raises(MethodError, match="delete the folder to pre-train anew"):
         pretrained(encoder_of(settings), sources(), settings, Logged(tmp_path).context)
+    (path,) = tmp_path.rglob(checkpoints.COST)
+    path.write_text('{"pairs": 1}')
+    with pytest.raises(MethodError, match="delete the folder to pre-train anew"):
+        pretrained(encoder_of(settings), sources(), settings, Logged(tmp_path).context)
 
 
 def test_the_key_names_what_matters_and_not_the_target() -> None:

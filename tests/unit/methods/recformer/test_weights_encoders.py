@@ -188,7 +188,10 @@ def minilm() -> str:
     default = Path.home() / ".cache" / "harness-weights" / "all-minilm-l6-v2"
     folder = Path(os.environ.get("HARNESS_MINILM", default))
     if not (folder / "model.safetensors").is_file():
-        pytest.skip("absent weights: no all-MiniLM-L6-v2 (set HARNESS_MINILM to its folder)")
+        pytest.skip(
+            "absent weights: no all-MiniLM-L6-v2 (its folder: HARNESS_MINILM; CONTRIBUTING says "
+            "how to get it)"
+        )
     return str(folder)
 
 
