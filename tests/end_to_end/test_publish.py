@@ -156,7 +156,7 @@ PAGE_FAULTS = {
     "parameters": _edit(r"1,234", "1,235"),
     "seeds": _edit(r"\| 0,1 ", "| 0,2 "),
     "device": _edit(r"\| cpu ", "| gpu "),
-    "peak of memory": _edit(r"^(\| lir.*\| )(\d+)( +\| cpu)", r"\g<1>9\2\3"),
+    "peak of memory": _edit(r"^(\| lir.*\| )([\d,]+)( +\| cpu)", r"\g<1>9\2\3"),
     "column renamed": _edit(r"\| metric ", "| metrik "),
     "inputs": _edit(r"^\| lir( +)\| item text", r"| lir\1| item ids "),
     "mark of what has not learnt": _edit(r" †", "  "),
