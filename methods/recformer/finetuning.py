@@ -186,13 +186,13 @@ class FineTuning:
             scores = cosine_scores(states, items, self._settings.temperature)
             wanted = torch.from_numpy(targets[part]).to(scores.device)
             loss = torch.nn.functional.cross_entropy(scores, wanted, reduction="sum") / len(rows)
-            loss.backward()  # type: ignore[no-untyped-call]
             total += loss.item()
-        if not math.isfinite(total):
-            raise MethodError(
-                f"recformer's loss became {total}: lower recformer.learning_rate, or set "
-                "recformer.gradient_clip"
-            )
+            if not math.isfinite(total):  # before gradients are made of it
+                raise MethodError(
+                    f"recformer's loss became {total}: lower recformer.learning_rate, or set "
+                    "recformer.gradient_clip"
+                )
+            loss.backward()  # type: ignore[no-untyped-call]
         return total
 
     def _optimisation(self, epochs: int) -> Optimisation:
