@@ -214,7 +214,7 @@ class RunContext:
         self.log_fn(values)
 
     @contextlib.contextmanager
-    def shared(self, key: str) -> Iterator[Path]:
+    def shared(self, key: str, for_all_methods: bool = False) -> Iterator[Path]:
         """Hold `shared_dir` alone: look there for the by-product, and make it where it is absent.
 
         Another process that asks for the same folder meanwhile waits until this block ends, and
@@ -227,10 +227,11 @@ class RunContext:
                 if not (folder / "checkpoint.pt").is_file():
                     train_and_write(folder / "checkpoint.pt")  # see `harness.files.atomic_write`
         """
-        with self._shared_folders().alone(key, self.progress) as folder:
+        folders = self._shared_folders()
+        with folders.alone(key, self.progress, for_all_methods) as folder:
             yield folder
 
-    def shared_dir(self, key: str) -> Path:
+    def shared_dir(self, key: str, for_all_methods: bool = False) -> Path:
         """Return an existing folder that all runs share, for by-products which ``key`` determines.
 
         Such as a pre-trained checkpoint that serves several data sets. The folder depends on what
@@ -240,8 +241,12 @@ class RunContext:
         were used. What a stopped process left in it is still there: what counts as finished must
         be written whole (`harness.files.atomic_write`), and last. To make something there, hold
         it with `shared`.
+
+        With ``for_all_methods`` the folder depends on ``key`` alone, whichever method asks: then
+        the key is to say all of that, a digest of the code that fills it (`harness.source.digest`)
+        included.
         """
-        return self._shared_folders().folder(key)
+        return self._shared_folders().folder(key, for_all_methods)
 
     def _shared_folders(self) -> SharedFolders:
         return self.shared_folders or SharedFolders(self.work_dir / "shared", "method", "")

@@ -13,44 +13,48 @@ from harness.progress import Progress
 
 FOLDER = "pretrained"
 """Where they lie in the cache folder."""
+ALL_METHODS = "_all"
+"""What begins the folders that belong to no method; no method's name starts with an underscore."""
 
 
 @dataclass(frozen=True)
 class SharedFolders:
-    """The shared folders of one method, as one run sees them.
+    """The shared folders of one method, and those of all methods, as one run sees them.
 
     Attributes:
         root: the folder that they lie in; it need not exist.
         method: the method's name, with which theirs begin.
         identity: what decides their content besides the key (code, external inputs, device): with
-            another identity, a key means another folder.
+            another identity, a key means another folder. Folders for all methods depend on
+            neither method nor identity: their key says all that decides their content.
     """
 
     root: Path
     method: str
     identity: str
 
-    def folder(self, key: str) -> Path:
+    def folder(self, key: str, for_all_methods: bool = False) -> Path:
         """Return the folder of a key, made where it is absent.
 
         Raises:
             OSError: it cannot be made.
         """
-        folder = self._place(key)
+        folder = self._place(key, for_all_methods)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     @contextlib.contextmanager
-    def alone(self, key: str, progress: Progress) -> Iterator[Path]:
+    def alone(self, key: str, progress: Progress, for_all_methods: bool = False) -> Iterator[Path]:
         """Hold the folder of a key until the block ends; wait for a process that holds it.
 
         Raises:
             OSError: it, or its lock, cannot be made.
         """
-        place = self._place(key)
+        place = self._place(key, for_all_methods)
         with alone(place, f"waiting for another process that uses {place.name}", progress):
-            yield self.folder(key)
+            yield self.folder(key, for_all_methods)
 
-    def _place(self, key: str) -> Path:
-        digest = sha256_text(canonical_json([self.identity, key]))
-        return self.root / f"{self.method}-{digest[:16]}"
+    def _place(self, key: str, for_all_methods: bool) -> Path:
+        owner = ALL_METHODS if for_all_methods else self.method
+        digest = sha256_text(canonical_json([key] if for_all_methods else [self.identity, key]))
+        return self.root / f"{owner}-{digest[:16]}"

@@ -90,7 +90,8 @@ def train(
     """
     import torch
 
-    optimizer = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate)
+    trained = [weights for weights in model.parameters() if weights.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=schedule.learning_rate)
     stopping = EarlyStopping(schedule.patience)
     best_state = _snapshot(model)
     epoch = 0

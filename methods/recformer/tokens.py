@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import MethodError, UsageError, did_you_mean
 from harness.histories import Histories
+from methods._attributes import chosen
 from methods.recformer.settings import ORIGINAL_ATTRIBUTES, Settings
 
 # kinds of tokens: rows of the model's token-type table
@@ -170,16 +170,7 @@ def chosen_attributes(
         UsageError: a setting names one that the data set lacks.
         MethodError: the data set has none.
     """
-    if not attributes:
-        raise MethodError("recformer reads item attributes, and the data set has none")
-    for name in settings.attribute_names:
-        if name not in attributes:
-            raise UsageError(
-                f"recformer.attributes names {name!r}, which the data set does not have: "
-                f"{did_you_mean(name, attributes)}"
-            )
-    usual = tuple(name for name in ORIGINAL_ATTRIBUTES if name in attributes)
-    return settings.attribute_names or usual or tuple(attributes)
+    return chosen(attributes, settings.attributes, ORIGINAL_ATTRIBUTES, "recformer", "attributes")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from harness.method import RunContext
 from harness.progress import Progress
 from harness.shared_folders import SharedFolders
 
@@ -39,6 +40,47 @@ def test_key_method_and_identity_all_tell_folders_apart(shared):
     assert len({shared.folder("a"), *others}) == 6
     assert {folder.parent for folder in others} == {shared.root}
     assert shared.folder("a") == SharedFolders(shared.root, "toy", "code 1").folder("a")
+
+
+def test_a_folder_for_all_methods_depends_on_its_key_alone(shared):
+    others = [
+        SharedFolders(shared.root, "other", "code 1"),
+        SharedFolders(shared.root, "toy", "code 2"),
+    ]
+    folder = shared.folder("a", for_all_methods=True)
+    assert folder.is_dir()
+    assert folder.parent == shared.root
+    assert folder.name.startswith("_all-")
+    assert [other.folder("a", for_all_methods=True) for other in others] == [folder, folder]
+    assert folder not in {shared.folder("a"), shared.folder("b", for_all_methods=True)}
+
+
+def test_methods_wait_for_each_other_in_a_folder_for_all(shared):
+    other = SharedFolders(shared.root, "other", "code 2")
+    held, order = threading.Event(), []
+
+    def hold():
+        with shared.alone("key", SILENT, for_all_methods=True):
+            held.set()
+            time.sleep(0.3)
+            order.append("first")
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(30)
+    with other.alone("key", SILENT, for_all_methods=True) as folder:
+        order.append("second")
+        assert folder == shared.folder("key", for_all_methods=True)
+    holder.join(30)
+    assert order == ["first", "second"]
+
+
+def test_a_context_knows_the_folders_for_all_methods(shared, tmp_path):
+    context = RunContext(0, "cpu", tmp_path, SILENT, max, max, shared)
+    with context.shared("key", for_all_methods=True) as folder:
+        assert folder == shared.folder("key", for_all_methods=True)
+    assert context.shared_dir("key", for_all_methods=True) == folder
+    assert context.shared_dir("key") == shared.folder("key") != folder
 
 
 def _make_once(shared, made, barrier):

@@ -134,7 +134,7 @@ def test_an_epoch_trains_each_prefix_exactly_once():
     histories = Histories.from_lists([[0, 1, 2, 3], [4, 5], [6, 7, 8]])
     pairs = [
         (tuple(row[row > 0]), int(target))
-        for batch, _ in method._batches(histories, 0, 1)
+        for batch, _ in method.batches(histories, 0, 1)
         for row, target in zip(batch["item_id_list"].numpy(), batch["item_id"].numpy(), strict=True)
     ]
     assert sorted(pairs) == [
@@ -293,7 +293,7 @@ def test_describe_counts_parameters_and_names_an_objective_that_is_not_the_defau
 
 
 def test_ctrl_c_in_the_middle_of_an_epoch_propagates(tmp_path, monkeypatch):
-    import methods.sasrec as module
+    import methods._sequential as module
 
     calls = []
 
