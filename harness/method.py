@@ -53,6 +53,7 @@ class MethodCard:
         requires: packages it imports, checked before a run and by ``doctor``.
         learns: False for a method that fits nothing (it cannot learn the cyclic data set).
         ties_identical_texts: True where items with identical texts must get bit-equal scores.
+        ties_under: presets under which they must, where they need not otherwise.
         sampled: True where scores come from sampled texts, so that rounding may now and then
             change one (the contract tests then allow for it).
         users_per_block: how many users `Method.score` is given at once, at the most.
@@ -66,6 +67,7 @@ class MethodCard:
     requires: tuple[str, ...] = ()
     learns: bool = True
     ties_identical_texts: bool = False
+    ties_under: frozenset[str] = frozenset()
     sampled: bool = False
     users_per_block: int = 512
     quick_settings: Mapping[str, Any] = field(default_factory=dict)

@@ -52,6 +52,44 @@ class Catalogue:
         return self.item_num
 
 
+class ItemFeatures(dict[str, Any]):
+    """By field a tensor of every item's tokens, padding item first, as RecBole's layers read it."""
+
+    def to(self, device: str) -> ItemFeatures:
+        """Return the tables on a device."""
+        return ItemFeatures({name: table.to(device) for name, table in self.items()})
+
+
+class FeatureCatalogue(Catalogue):
+    """A catalogue with multi-valued attributes.
+
+    Args:
+        n_items: without padding.
+        fields: by name int64 [n_items + 1, most tokens of an item], 0 where there is none.
+        sizes: by name the number of tokens, the 0 included.
+    """
+
+    def __init__(self, n_items: int, fields: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
+        import torch
+        from recbole.utils import FeatureType
+
+        super().__init__(n_items)
+        self.sizes = dict(sizes)
+        self.field2type = dict.fromkeys(fields, FeatureType.TOKEN_SEQ)
+        self.config: dict[str, Any] = {"numerical_features": []}
+        self._features = ItemFeatures(
+            {name: torch.from_numpy(table) for name, table in fields.items()}
+        )
+
+    def num(self, field: str) -> int:
+        """Return the number of values of the item field or of an attribute."""
+        return self.sizes[field] if field in self.sizes else super().num(field)
+
+    def get_item_feature(self) -> ItemFeatures:
+        """Return every item's tokens by field."""
+        return self._features
+
+
 def model_class(module: str, name: str) -> Any:
     """Import one of RecBole's sequential models, such as ``("sasrec", "SASRec")``.
 

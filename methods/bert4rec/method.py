@@ -78,7 +78,14 @@ class BERT4Rec(SequentialMethod):
             "recbole": {"masking": RECBOLE},
         },
         requires=REQUIRES,
-        quick_settings={**QUICK, "max_epochs": 25},
+        # the mask stands behind the history, at a place that training has to have seen
+        quick_settings={
+            **QUICK,
+            "max_history": 6,
+            "max_epochs": 30,
+            "patience": 10,
+            "learning_rate": 0.005,
+        },
     )
     Settings = Settings
 

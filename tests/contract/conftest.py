@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.registry import load_method, method_modules
-from tests.contract import checks
+from tests.contract import checks, worlds
 
 
 def pytest_addoption(parser):
@@ -22,9 +22,18 @@ def pytest_generate_tests(metafunc):
     if "clause" not in metafunc.fixturenames:
         metafunc.parametrize("method_name", chosen)
         return
-    pairs = [
-        pytest.param(name, clause, id=f"{name}-{clause.__name__}")
+    # a preset that makes another kind of method of it passes the contract too
+    kinds = [
+        kind
         for name in chosen
-        for clause in checks.applicable(load_method(name).method)
+        for kind in (
+            name,
+            *(f"{name}:{p}" for p in sorted(load_method(name).method.card.ties_under)),
+        )
+    ]
+    pairs = [
+        pytest.param(kind, clause, id=f"{kind}-{clause.__name__}")
+        for kind in kinds
+        for clause in checks.applicable(worlds.method_of(kind))
     ]
     metafunc.parametrize(("method_name", "clause"), pairs)

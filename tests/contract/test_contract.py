@@ -11,14 +11,14 @@ _fits: dict[tuple[str, str, int], object] = {}
 
 def fit_once(method, world, seed):
     """Fit a method on a world once for all clauses: they only read it."""
-    key = (method.__module__, world.name, seed)
+    key = (f"{method.__module__}.{method.__name__}", world.name, seed)
     if key not in _fits:
         _fits[key] = worlds.fitted(method, world, seed)
     return _fits[key]
 
 
 def test_contract(method_name, clause):
-    method = load_method(method_name).method
+    method = worlds.method_of(method_name)
     missing = missing_packages(method.card.requires)
     assert not missing, f"{method_name} needs {missing}: run `make setup`"
     clause(method, fit_once)

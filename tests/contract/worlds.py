@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from harness.cells import CellInput, Validation, training_data
 from harness.histories import Histories
 from harness.method import Method, RunContext
 from harness.progress import Progress
+from harness.registry import load_method
 from harness.seeding import seed_everything
 from harness.settings import Layer, resolve
 from harness.splits import Split, leave_one_out
@@ -76,6 +77,27 @@ def twins(n_items: int = 24, n_users: int = 40, length: int = 7) -> World:
 def single_item() -> World:
     """A catalogue of one item."""
     return World("single", (text_of(0),), Histories.from_lists([[0] * 5] * 4))
+
+
+def method_of(name: str) -> type[Method]:
+    """The method of ``NAME``, or of ``NAME:PRESET`` for a preset of its card's ``ties_under``.
+
+    The latter is a subclass with the preset among its quick settings; it lies in this module, where
+    a pickle finds it.
+    """
+    base, _, preset = name.partition(":")
+    method = load_method(base).method
+    if not preset:
+        return method
+    card = replace(
+        method.card,
+        quick_settings={**method.card.quick_settings, **method.card.presets[preset]},
+        ties_identical_texts=preset in method.card.ties_under,
+    )
+    kind = f"{method.__name__}_{preset.replace('-', '_')}"
+    if kind not in globals():
+        globals()[kind] = type(kind, (method,), {"card": card, "__module__": __name__})
+    return globals()[kind]
 
 
 def quick(method: type[Method]) -> Method:
