@@ -112,7 +112,7 @@ def train(
 
 
 def _run_epoch(model: Any, optimizer: Any, batches: Iterable[Batch], epoch: int, bar: Bar) -> float:
-    """Take one optimiser step per batch; return the mean loss per target."""
+    """Take one optimiser step per batch; return the mean loss per target, NaN without any."""
     model.train()
     total, seen = 0.0, 0
     for interaction, n_targets in batches:
@@ -129,7 +129,7 @@ def _run_epoch(model: Any, optimizer: Any, batches: Iterable[Batch], epoch: int,
         seen += n_targets
         bar.advance(n_targets)
         bar.note(f"loss {total / seen:.4f}")
-    return total / seen
+    return total / seen if seen else math.nan
 
 
 def _snapshot(model: Any) -> dict[str, Any]:
