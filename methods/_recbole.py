@@ -96,6 +96,11 @@ def model_class(module: str, name: str) -> Any:
     Raises:
         MethodError: RecBole, or a package that it imports, is missing.
     """
+    import torch
+
+    # one of RecBole's modules, which all are imported together, switches anomaly detection on for
+    # the whole process: a check of every gradient, an eighth of the time; our loop checks losses
+    before = torch.is_anomaly_enabled()
     try:
         found = importlib.import_module(f"recbole.model.sequential_recommender.{module}")
     except ModuleNotFoundError as error:
@@ -104,6 +109,8 @@ def model_class(module: str, name: str) -> Any:
             "run `make setup`, or `pip install tensorboard` and "
             "`pip install --no-deps recbole==1.2.1`"
         ) from error
+    finally:
+        torch.autograd.set_detect_anomaly(before)
     return getattr(found, name)
 
 

@@ -58,7 +58,10 @@ class UniSRec(SASRec):  # type: ignore[misc]
 
     def forward(self, items: Any, lengths: Any) -> Any:
         """Return float32 [n_rows, hidden], the last states of histories of this catalogue."""
-        return self.encode(items, self.moe_adaptor(self.rows[items]), lengths)
+        real = items > 0  # padding is never attended to: nothing need be adapted for it
+        adapted = self.rows.new_zeros(*items.shape, self.hidden_size)
+        adapted[real] = self.moe_adaptor(self.rows[items[real]])
+        return self.encode(items, adapted, lengths)
 
     def candidates(self) -> Any:
         """Return float32 [n_items + 1, hidden] of length 1: every item, padding row first."""
