@@ -350,7 +350,9 @@ def test_the_defaults_are_recboles_and_the_preset_is_the_unisrec_repositorys():
 
 
 def test_recboles_import_leaves_anomaly_detection_as_it_was():
-    code = "import torch; from methods._recbole import model_class; model_class('sasrec', 'SASRec'); "
+    code = (
+        "import torch; from methods._recbole import model_class; model_class('sasrec', 'SASRec'); "
+    )
     code += "import sys; sys.exit(torch.is_anomaly_enabled())"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -24,9 +24,9 @@ from tests.unit.methods.network_toys import (
 
 pytest.importorskip("recbole")
 
-CAUSAL = ["sasrec", "fdsa", "fdsa:attributes", "unisrec:text", "unisrec:id-text"]
+CAUSAL = ["sasrec", "fdsa", "fdsa:attributes", "s3rec", "unisrec:text", "unisrec:id-text"]
 ALL = [*CAUSAL, "bert4rec"]
-READING_TEXT = ["fdsa", "unisrec:text", "unisrec:id-text"]
+READING_TEXT = ["fdsa", "s3rec", "unisrec:text", "unisrec:id-text"]
 STILL = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "max_epochs": 1}
 CANDIDATES = np.arange(N_ITEMS)
 
@@ -186,7 +186,8 @@ def test_attributes_that_are_all_missing_are_an_error(tmp_path):
 
 
 def test_listing_the_methods_loads_no_heavy_package():
-    code = "import sys, methods.bert4rec, methods.fdsa, methods.unisrec; "
+    code = "import sys, methods.bert4rec, methods.fdsa, methods.s3rec; "
+    code += "import methods.unisrec; "
     code += "sys.exit(bool({'torch', 'recbole', 'pandas', 'transformers', 'sklearn'} & "
     code += "{*sys.modules}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
