@@ -10,9 +10,9 @@ RECBOLE := recbole==1.2.1
 run: setup
 	$(BIN)/python -m harness run --methods calrec,sasrec
 
-## test: set up, run the tests
+## test: set up, run the tests, in two processes
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 ## test-slow: the tests that take minutes
 test-slow: setup
