@@ -14,6 +14,7 @@ import torch
 
 from harness.errors import DataError, UsageError
 from methods._location import Location
+from methods._pretrained import State, configuration_of, encoder_of, tokenizer_of
 from methods.recformer.model import Recformer
 from methods.recformer.placement import (
     POSITIONS,
@@ -23,7 +24,6 @@ from methods.recformer.placement import (
     place,
     recformer_config,
 )
-from methods.recformer.pretrained import State, configuration_of, encoder_of, tokenizer_of
 from methods.recformer.settings import Settings
 from methods.recformer.tokens import N_TYPES
 

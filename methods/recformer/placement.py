@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from harness.errors import DataError, UsageError
+from methods._pretrained import State, enumerated
 from methods.recformer.model import Recformer
-from methods.recformer.pretrained import State, enumerated
 from methods.recformer.settings import Settings
 from methods.recformer.tokens import N_TYPES
 

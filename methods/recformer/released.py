@@ -12,6 +12,13 @@ from typing import Any
 
 from harness.errors import DataError, UsageError
 from methods._location import SAFETENSORS, Location
+from methods._pretrained import (
+    State,
+    configuration_of,
+    enumerated,
+    reason_of,
+    tokenizer_of,
+)
 from methods.recformer.model import Recformer
 from methods.recformer.placement import (
     built,
@@ -19,13 +26,6 @@ from methods.recformer.placement import (
     check_shapes,
     place,
     recformer_config,
-)
-from methods.recformer.pretrained import (
-    State,
-    configuration_of,
-    enumerated,
-    reason_of,
-    tokenizer_of,
 )
 from methods.recformer.settings import Settings
 
