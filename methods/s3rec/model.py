@@ -10,10 +10,14 @@ from typing import Any
 import torch
 from recbole.model.sequential_recommender.s3rec import S3Rec
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from methods._all_positions import AllPositions
 from methods._frozen_text import ProjectedText
 from methods.s3rec.bce import summed_bce
+
+KEPT_POSITIONS = 16_384
+"""Positions of a batch up to which all is kept for the gradient of the segments' loss."""
 
 
 class S3Network(S3Rec):  # type: ignore[misc]
@@ -75,17 +79,28 @@ class S3Network(S3Rec):  # type: ignore[misc]
 
     def _segments(self, batch: dict[str, Any]) -> Any:
         """Return the sum over rows of how badly the segment is told from another stretch."""
-        parts = torch.cat([batch["context"], batch["segment"], batch["other_segment"]])
-        states = self.forward(parts)
-        if self.align_padding:
-            last = self.gather_indexes(states, batch["lengths"].repeat(3) - 1)
-        else:
-            last = states[:, -1]
-        context, segment, other = last.chunk(3)
+        context, segment, other = (
+            self._ends(batch[part], batch["lengths"])
+            for part in ("context", "segment", "other_segment")
+        )
         context = self.sp_norm(context)
         right = torch.sigmoid((context * segment).sum(-1))
         wrong = torch.sigmoid((context * other).sum(-1))
         return functional.softplus(wrong - right).sum()
+
+    def _ends(self, items: Any, lengths: Any) -> Any:
+        """Return float32 [n_rows, hidden], the state at each row's last event.
+
+        Of large batches nothing in between is kept for the gradient, but computed again: the same
+        numbers, dropout included.
+        """
+        if items.numel() > KEPT_POSITIONS and self.training:
+            return checkpoint(self._ends_now, items, lengths, use_reentrant=False)
+        return self._ends_now(items, lengths)
+
+    def _ends_now(self, items: Any, lengths: Any) -> Any:
+        states = self.forward(items)
+        return self.gather_indexes(states, lengths - 1) if self.align_padding else states[:, -1]
 
     # ---- fine-tuning -----------------------------------------------------------------------------
 

@@ -146,6 +146,24 @@ def test_a_cut_batch_has_the_loss_of_the_padded_one():
     )
 
 
+def test_computing_segments_again_changes_no_gradient(monkeypatch):
+    import torch
+
+    from methods.s3rec import model
+
+    settings = Settings(features="attributes", **{**SMALL, "hidden_dropout": 0.3})
+    network = build_model(settings, N_ITEMS, tokens_of_items(), None, "cpu", seed=1).train()
+    gradients = []
+    for kept in (10**9, 0):
+        monkeypatch.setattr(model, "KEPT_POSITIONS", kept)
+        torch.manual_seed(2)
+        network.zero_grad()
+        network.pretraining_loss(batch_of()).backward()
+        gradients.append([weights.grad.clone() for weights in network.parameters()])
+    for one, other in zip(*gradients, strict=True):
+        assert torch.equal(one, other)
+
+
 STEP = """
 import numpy as np, resource, torch
 from dataclasses import fields
