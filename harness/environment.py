@@ -16,7 +16,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 RECORDED_PACKAGES = (
     "numpy", "numba", "pandas", "pyarrow", "scipy", "torch", "transformers", "tokenizers",
     "peft", "accelerate", "datasets", "recbole", "rank-bm25", "gguf", "tabulate",
-    "duckdb", "msgspec", "isal",
+    "duckdb", "msgspec", "isal", "scikit-learn",
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 Int64Array = NDArray[np.int64]
 TRIES = 100
-"""Draws of a negative item before a sequence counts as holding all there are."""
+"""Draws of a negative item before it is chosen from a list of those left, which costs more."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def _not_in(
 ) -> Int64Array:
     """Return for each of ``rows`` an item drawn uniformly from those that the row does not hold.
 
-    A sequence that holds (nearly) the whole catalogue gets any item after many tries.
+    A sequence that holds the whole catalogue gets any item.
     """
     drawn = generator.integers(1, n_items + 1, size=len(rows))
     for _ in range(TRIES):
@@ -85,7 +85,24 @@ def _not_in(
         if not len(inside):
             break
         drawn[inside] = generator.integers(1, n_items + 1, size=len(inside))
+    else:
+        inside = np.flatnonzero((items[rows] == drawn[:, None]).any(axis=1))
+        drawn[inside] = _from_those_left(items[rows[inside]], drawn[inside], n_items, generator)
     return drawn
+
+
+def _from_those_left(
+    held: Int64Array, otherwise: Int64Array, n_items: int, generator: np.random.Generator
+) -> Int64Array:
+    """Return for each row of ``held`` one of the items that it lacks, ``otherwise`` if none."""
+    held = np.sort(held, axis=1)
+    new = held > 0
+    new[:, 1:] &= held[:, 1:] != held[:, :-1]
+    lacking_below = np.where(new, held - np.cumsum(new, axis=1), n_items)
+    left = n_items - new.sum(axis=1)
+    number = generator.integers(0, np.maximum(left, 1))
+    chosen = number + 1 + (lacking_below <= number[:, None]).sum(axis=1)
+    return np.where(left > 0, chosen, otherwise)
 
 
 def _segments(

@@ -1,16 +1,54 @@
-"""Files of pre-training: the state to go on from, the finished weights and what they took."""
+"""Files of pre-training: what decides them, the state to go on from, weights and their cost."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from harness.errors import MethodError
-from harness.files import atomic_write, write_json
+from harness.files import atomic_write, canonical_json, sha256_text, write_json
+from harness.histories import Histories
+from methods._sequential import SequentialSettings
+from methods._text import TextSettings
+from methods.s3rec.settings import Settings
 
 STATE, WEIGHTS, FACTS = "state.pt", "weights.safetensors", "facts.json"
+
+_NETWORK = ("hidden_size", "inner_size", "n_layers", "n_heads", "hidden_dropout",
+            "attention_dropout", "max_history", "layer_norm_eps", "initializer_range")  # fmt: skip
+"""Of the settings that fine-tuning shares, those that pre-training depends on."""
+
+
+def key_of(
+    settings: Settings, histories: Histories, n_items: int, catalogue: str, seed: int
+) -> str:
+    """Return what determines the weights, besides what the harness knows of itself.
+
+    Args:
+        settings: of the method; those of fine-tuning and of how texts are read are left out.
+        histories: what is trained on.
+        n_items: of the catalogue, without padding.
+        catalogue: a digest of attributes and text vectors.
+        seed: of the run.
+    """
+    others = {field.name for kind in (SequentialSettings, TextSettings) for field in fields(kind)}
+    left_out = (others - set(_NETWORK)) | {
+        "pretraining_save_every", "attributes", "word_attributes",
+    }  # fmt: skip
+    values = {
+        field.name: getattr(settings, field.name)
+        for field in fields(settings)
+        if field.name not in left_out
+    }
+    trained_on = sha256_text(histories.items.tobytes().hex() + histories.offsets.tobytes().hex())
+    return canonical_json(
+        {
+            "settings": values, "histories": trained_on, "n_items": n_items,
+            "catalogue": catalogue, "seed": seed,
+        }
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,10 +94,15 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # pickle, zipfile and torch raise many kinds
-        raise MethodError(
-            f"s3rec cannot go on with pre-training: {path} is damaged ({type(error).__name__}); "
-            "delete it to begin anew"
-        ) from error
+        raise damaged_state(folder, error) from error
+
+
+def damaged_state(folder: Path, error: Exception) -> MethodError:
+    """Return the error that says which file to delete where one cannot be gone on from."""
+    return MethodError(
+        f"s3rec cannot go on with pre-training: {folder / STATE} is damaged "
+        f"({type(error).__name__}); delete it to begin anew"
+    )
 
 
 def finish(folder: Path, state: dict[str, Any], facts: Facts) -> None:

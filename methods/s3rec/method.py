@@ -70,7 +70,8 @@ class S3Rec(SequentialMethod):
         network = build_model(settings, data.n_items, tokens, vectors, context.device, context.seed)
         self._facts: Facts | None = None
         if settings.pretraining_epochs:
-            read = tokens.tobytes() + (b"" if vectors is None else vectors.tobytes())
+            tables = [table for table in (tokens, vectors) if table is not None]
+            read = b"".join(str(table.shape).encode() + table.tobytes() for table in tables)
             catalogue = sha256_text(read.hex())
             self._facts = pretrained(
                 network, data.histories, data.n_items, catalogue, settings, context
@@ -123,13 +124,15 @@ class S3Rec(SequentialMethod):
         if self._facts is None:
             return ["no pre-training", *super().notes()]
         faults = []
-        if settings.text_overwritten and settings.features == TEXT:
-            faults.append("text vectors overwritten by noise, no text is read")
+        if settings.text_overwritten:
+            read = "of texts only who shares one is" if settings.align_targets else "no text is"
+            faults.append(f"text vectors overwritten by noise, {read} read")
         if not settings.align_padding:
             faults.append("pre-trained with padding at the left")
         if not settings.align_targets:
             faults.append("attributes asked for out of place")
-        parts = [self._source, f"epoch {self._facts.best_epoch} of pre-training"]
+        facts = self._facts
+        parts = [self._source, f"epoch {facts.best_epoch} of {facts.epochs} of pre-training"]
         if faults:
             parts.append(f"as shipped: {', '.join(faults)}")
         return [*parts, *super().notes()]

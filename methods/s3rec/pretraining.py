@@ -12,12 +12,9 @@ from typing import Any
 import numpy as np
 
 from harness.errors import MethodError
-from harness.files import canonical_json, sha256_text
 from harness.histories import Histories
 from harness.method import RunContext
 from methods import _spans
-from methods._sequential import SequentialSettings
-from methods._text import TextSettings
 from methods.s3rec import files
 from methods.s3rec.examples import examples
 from methods.s3rec.files import Facts
@@ -25,34 +22,6 @@ from methods.s3rec.settings import EACH_PREFIX, Settings
 
 HELD_OUT_DRAW, FIXED_MASKS, EPOCH_DRAW = 1, 2, 3
 """Purposes of draws, behind the seed."""
-
-_NETWORK = ("hidden_size", "inner_size", "n_layers", "n_heads", "hidden_dropout",
-            "attention_dropout", "max_history", "layer_norm_eps", "initializer_range")  # fmt: skip
-"""Of the settings that fine-tuning shares, those that pre-training depends on."""
-
-
-def key_of(settings: Settings, histories: Histories, catalogue: str, seed: int) -> str:
-    """Return what determines the weights, besides what the harness knows of itself.
-
-    Args:
-        settings: of the method; those of fine-tuning and of how texts are read are left out.
-        histories: what is trained on.
-        catalogue: a digest of attributes and text vectors.
-        seed: of the run.
-    """
-    others = {field.name for kind in (SequentialSettings, TextSettings) for field in fields(kind)}
-    left_out = (others - set(_NETWORK)) | {
-        "pretraining_save_every", "attributes", "word_attributes",
-    }  # fmt: skip
-    values = {
-        field.name: getattr(settings, field.name)
-        for field in fields(settings)
-        if field.name not in left_out
-    }
-    trained_on = sha256_text(histories.items.tobytes().hex() + histories.offsets.tobytes().hex())
-    return canonical_json(
-        {"settings": values, "histories": trained_on, "catalogue": catalogue, "seed": seed}
-    )
 
 
 def pretrained(
@@ -76,7 +45,7 @@ def pretrained(
     """
     import torch
 
-    key = key_of(settings, histories, catalogue, context.seed)
+    key = files.key_of(settings, histories, n_items, catalogue, context.seed)
     with context.shared(key) as folder, torch.random.fork_rng():
         found = files.finished(folder)
         if found is None:
@@ -103,21 +72,27 @@ class _Stage:
         self.optimiser = torch.optim.Adam(
             network.parameters(), lr=settings.pretraining_learning_rate
         )
-        held_out = self._held_out(len(histories))
+        held_out = self._held_out(histories)
         self.trained = self._spans(histories.select(np.flatnonzero(~held_out)))
         self.judging = self._spans(histories.select(np.flatnonzero(held_out)))
         self.epoch = self.best_epoch = self.failures = 0
         self.loss = self.best_loss = math.inf
+        self.held_out_loss: float | None = None
         self.seconds = 0.0
         self.best: dict[str, Any] = {}
 
-    def _held_out(self, n_users: int) -> Any:
-        """Return bool [n_users]; at least one is held out where any is to be, and two are there."""
-        chosen = np.zeros(n_users, dtype=bool)
+    def _held_out(self, histories: Histories) -> Any:
+        """Return bool [n_users], drawn from those who have a sequence to train on.
+
+        At least one is held out where any is to be and two of them are there, and one is left.
+        """
+        chosen = np.zeros(len(histories), dtype=bool)
+        events = 2 if self.settings.pretraining_examples == EACH_PREFIX else 1
+        users = np.flatnonzero(histories.lengths >= events)
         share = self.settings.pretraining_held_out
-        count = 0 if n_users < 2 or not share else max(1, round(share * n_users))
+        count = 0 if len(users) < 2 or not share else max(1, round(share * len(users)))
         generator = np.random.default_rng([self.context.seed, HELD_OUT_DRAW])
-        chosen[generator.choice(n_users, size=count, replace=False)] = True
+        chosen[generator.choice(users, size=count, replace=False)] = True
         return chosen
 
     def _spans(self, histories: Histories) -> _spans.Spans:
@@ -141,12 +116,13 @@ class _Stage:
             self.seconds += seconds
             self.context.log(
                 stage="pre-training", epoch=self.epoch, loss=self.loss,
-                held_out_loss=self.best_loss if self.best_epoch == self.epoch else None,
-                seconds=seconds,
+                held_out_loss=self.held_out_loss, seconds=seconds,
             )  # fmt: skip
             if self.epoch % self.settings.pretraining_save_every == 0:
                 self._save()
         judged = len(self.judging) > 0
+        if not judged:
+            self._check_end()
         return self.best, Facts(
             self.epoch, self.best_epoch, self.loss, self.best_loss if judged else None, self.seconds
         )
@@ -162,12 +138,7 @@ class _Stage:
         with self.context.progress.bar(title, len(self.trained), "sequences") as bar:
             for batch, n_rows in self._batches(self.trained, EPOCH_DRAW, self.epoch):
                 loss = self.network.pretraining_loss(batch)
-                value = loss.item()
-                if not math.isfinite(value):
-                    raise MethodError(
-                        f"s3rec's pre-training loss became {value} in epoch {self.epoch}; try a "
-                        "lower pretraining_learning_rate"
-                    )
+                value = self._finite(loss.item())
                 self.optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 self.optimiser.step()
@@ -186,13 +157,31 @@ class _Stage:
         total = 0.0
         with torch.no_grad():
             for batch, _ in self._batches(self.judging, FIXED_MASKS, 0):
-                total += self.network.pretraining_loss(batch).item()
-        value = total / len(self.judging)
+                total += self._finite(self.network.pretraining_loss(batch).item())
+        value = self.held_out_loss = total / len(self.judging)
         if value < self.best_loss:
             self.best_loss, self.best_epoch, self.failures = value, self.epoch, 0
             self.best = copy.deepcopy(self.network.state_dict())
         else:
             self.failures += 1
+
+    def _check_end(self) -> None:
+        """Refuse weights that the last step has ruined, where no held-out loss has shown it."""
+        import torch
+
+        self.network.eval()
+        with torch.no_grad():
+            for batch, _ in self._batches(self.trained, FIXED_MASKS, 0):
+                self._finite(self.network.pretraining_loss(batch).item())
+                return  # one batch tells
+
+    def _finite(self, value: float) -> float:
+        if not math.isfinite(value):
+            raise MethodError(
+                f"s3rec's pre-training loss became {value} in epoch {self.epoch}; try a lower "
+                "pretraining_learning_rate"
+            )
+        return value
 
     def _generator(self, purpose: int, epoch: int) -> np.random.Generator:
         return np.random.default_rng([self.context.seed, purpose, epoch])
@@ -236,8 +225,11 @@ class _Stage:
         if found is None:
             self.best = copy.deepcopy(self.network.state_dict())
             return
-        self.epoch, self.best_epoch, self.failures = found["standing"]
-        self.loss, self.best_loss, self.seconds = found["losses"]
-        self.network.load_state_dict(found["network"])
-        self.optimiser.load_state_dict(found["optimiser"])
-        self.best = found["best"]
+        try:
+            self.epoch, self.best_epoch, self.failures = found["standing"]
+            self.loss, self.best_loss, self.seconds = found["losses"]
+            self.network.load_state_dict(found["network"])
+            self.optimiser.load_state_dict(found["optimiser"])
+            self.best = found["best"]
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise files.damaged_state(self.folder, error) from error

@@ -87,8 +87,8 @@ class Settings(SequentialSettings, _text.TextSettings):
     )
     text_overwritten: bool = setting(
         False,
-        "replace text vectors by noise, as the initialisation in UniSRec's repository does: no "
-        "text reaches the network",
+        "replace text vectors by noise, as the initialisation in UniSRec's repository does: of "
+        "texts no more is read than which items share one, and with align_targets=false not that",
     )
 
     def __post_init__(self) -> None:
@@ -98,3 +98,5 @@ class Settings(SequentialSettings, _text.TextSettings):
                 "align_targets=false is a fault of text features with padding at the left: it "
                 "needs align_padding=false and features=text"
             )
+        if self.text_overwritten and self.features != TEXT:
+            raise ValueError("text_overwritten=true needs features=text: no others are overwritten")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from methods.s3rec import examples as module
 from methods.s3rec.examples import examples
 
 N_ITEMS, MASK = 40, 41
@@ -75,6 +77,22 @@ def test_a_row_that_holds_all_items_ends_the_search():
     items = np.array([[1, 2, 3]])
     batch = examples(items, np.array([3]), 1.0, 3, np.random.default_rng(0))
     assert (batch.masked == 4).all() and ((batch.negatives >= 1) & (batch.negatives <= 3)).all()
+
+
+def test_a_row_that_lacks_one_item_is_never_given_another():
+    items = np.tile(np.arange(1, 51), (400, 1))  # 100 tries fail for one mask in eight
+    batch = examples(items, np.full(400, 50), 0.2, 51, np.random.default_rng(0))
+    assert (batch.negatives[batch.masked == 52] == 51).all()
+
+
+@pytest.mark.parametrize("tries", [0, 1, 100])
+def test_negatives_are_uniform_over_what_a_row_lacks(monkeypatch, tries):
+    monkeypatch.setattr(module, "TRIES", tries)
+    items = np.tile([2, 2, 5, 3, 2, 0, 0], (9000, 1))  # lacks 1, 4, 6, 7
+    batch = examples(items, np.full(9000, 5), 0.2, 7, np.random.default_rng(0))
+    drawn = np.bincount(batch.negatives[batch.masked == 8], minlength=8)
+    assert (drawn[[0, 2, 3, 5]] == 0).all()
+    assert np.abs(drawn[[1, 4, 6, 7]] / drawn.sum() - 0.25).max() < 0.02
 
 
 @given(st.integers(0, 2**32 - 1))

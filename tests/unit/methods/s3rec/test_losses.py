@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,7 +166,7 @@ def test_computing_segments_again_changes_no_gradient(monkeypatch):
 
 
 STEP = """
-import numpy as np, resource, torch
+import numpy as np, torch
 from dataclasses import fields
 from methods.s3rec.examples import examples
 from methods.s3rec.method import build_model
@@ -183,11 +184,14 @@ loss = network.pretraining_loss(batch)
 loss.backward()
 optimiser.step()
 assert torch.isfinite(loss)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+# not getrusage's maximum: a child inherits that of the process that started it
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(int(peak.split()[1]) * 1024)
 """
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here")
 def test_a_step_with_forty_thousand_items_stays_under_four_gigabytes():
     done = subprocess.run(
         [sys.executable, "-c", STEP], capture_output=True, text=True, check=True,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from harness.errors import MethodError, UsageError
+from harness.histories import Histories
 from harness.settings import Layer, resolve
 from methods.s3rec import METHOD
 from methods.s3rec import pretraining as module
@@ -108,6 +109,7 @@ def test_pretraining_learns_and_the_log_says_so(tmp_path):
     fitted("s3rec", tmp_path, data, {"log": log}, **{**STAGE, **values, "pretraining_epochs": 12})
     stage = [line for line in log if line.get("stage") == "pre-training"]
     assert len(stage) == 12 and stage[-1]["loss"] < 0.8 * stage[0]["loss"]
+    assert all(line["held_out_loss"] is not None for line in stage)
     assert [line["epoch"] for line in log if "stage" not in line] == [1, 2]
 
 
@@ -135,6 +137,21 @@ def test_as_shipped_no_text_is_read_and_the_note_says_so(tmp_path):
     assert "no text is read" in note and "padding at the left" in note and "out of place" in note
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_overwritten_in_place_all_that_is_read_is_who_shares_a_text(tmp_path, shared):
+    """Classes are distinct texts: noise hides the words, not which items have the same ones."""
+    order = np.random.default_rng(1).permutation(N_ITEMS)
+    titles = [f"word{i % 10 if shared else i}" for i in range(N_ITEMS)]
+    values = {"text_overwritten": True, "text_attributes": "title"}
+    made = [
+        fitted("s3rec", tmp_path, catalogue(random_histories(), {"title": given}), **values)
+        for given in (titles, [titles[at] for at in order])
+    ]
+    assert (scores_of(made[0]) == scores_of(made[1])).all() != shared
+    note = made[0].describe()["note"]
+    assert "of texts only who shares one is read" in note and "no text is read" not in note
+
+
 def test_without_pretraining_it_says_so(tmp_path):
     method = fitted("s3rec", tmp_path, catalogue(random_histories()), pretraining_epochs=0)
     assert "no pre-training" in method.describe()["note"]
@@ -149,8 +166,13 @@ def test_damaged_files_are_named(tmp_path):
     with pytest.raises(MethodError, match="delete the folder to pre-train anew"):
         fitted("s3rec", tmp_path, data, **STAGE)
     (weights.parent / "facts.json").unlink()
+    import torch
+
     (weights.parent / "state.pt").write_bytes(b"no state")
     with pytest.raises(MethodError, match=r"state\.pt is damaged .* delete it to begin anew"):
+        fitted("s3rec", tmp_path, data, **STAGE)
+    torch.save({"standing": [1, 1, 0]}, weights.parent / "state.pt")
+    with pytest.raises(MethodError, match=r"state\.pt is damaged \(KeyError\)"):
         fitted("s3rec", tmp_path, data, **STAGE)
 
 
@@ -160,6 +182,34 @@ def test_a_loss_that_is_no_number_is_refused(tmp_path):
             "s3rec", tmp_path, catalogue(random_histories()), pretraining_learning_rate=1e30,
             pretraining_epochs=5,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("held_out", [0.0, 0.2])
+def test_weights_ruined_by_the_last_step_are_not_kept(tmp_path, held_out):
+    values = {
+        "pretraining_learning_rate": 1e30, "pretraining_epochs": 1,
+        "pretraining_batch_size": 10**6, "pretraining_held_out": held_out,
+    }  # fmt: skip
+    with pytest.raises(MethodError, match="lower pretraining_learning"):
+        fitted("s3rec", tmp_path, catalogue(random_histories()), **values)
+    assert not list(tmp_path.rglob("facts.json")) + list(tmp_path.rglob("weights.safetensors"))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_only_user_with_a_sequence_is_not_held_out(tmp_path, seed):
+    data = catalogue(Histories.from_lists([[1], [0, 1, 2, 3], [2], [3]]))
+    described = fitted("s3rec", tmp_path, data, {"seed": seed}).describe()
+    assert described["pretraining_loss"] > 0
+    assert "pretraining_held_out_loss" not in described
+
+
+@pytest.mark.parametrize("name", ["s3rec", "s3rec:attributes", "s3rec:as-shipped"])
+def test_a_catalogue_of_one_item(tmp_path, name):
+    data = catalogue(
+        Histories.from_lists([[0, 0, 0], [0, 0]]), {key: [of[1]] for key, of in ATTRIBUTES.items()}
+    )
+    method = fitted(name, tmp_path, data, pretraining_epochs=2, max_history=5)
+    assert np.isfinite(method.score(Histories.from_lists([[0]]), np.arange(1))).all()
 
 
 def test_attributes_or_texts_that_are_all_missing_are_an_error(tmp_path):
@@ -185,6 +235,9 @@ def test_global_random_numbers_do_not_depend_on_whether_weights_were_there(tmp_p
 def test_settings_that_do_not_fit_together():
     with pytest.raises(UsageError, match="needs align_padding=false"):
         resolve(METHOD.Settings, "s3rec", [Layer("test", {"align_targets": "false"})])
+    both = {"text_overwritten": "true", "features": "attributes"}
+    with pytest.raises(UsageError, match="needs features=text"):
+        resolve(METHOD.Settings, "s3rec", [Layer("test", both)])
 
 
 def test_the_defaults_are_recboles():
