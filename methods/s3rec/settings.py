@@ -69,7 +69,7 @@ class Settings(SequentialSettings, _text.TextSettings):
     pretraining_examples: str = setting(
         EACH_PREFIX,
         "what pre-training reads: every-prefix of a training history, as RecBole; or "
-        "whole-histories, the newest events of each, several times faster",
+        "whole-histories, the newest events of each, in half the time",
         choices=(EACH_PREFIX, WHOLE),
     )
     pretraining_save_every: int = setting(
