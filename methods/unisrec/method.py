@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 
-from harness.histories import IntArray
+from harness.histories import Histories, IntArray
 from harness.method import Input, MethodCard, RunContext, TrainingData
 from harness.seeding import seed_everything
 from methods import _recbole, _text
@@ -20,6 +20,7 @@ from methods._sequential import (
     SequentialMethod,
     network_config,
 )
+from methods._training import Batch
 from methods.unisrec.settings import ID_TEXT, TEXT_ONLY, Settings
 
 
@@ -71,6 +72,7 @@ class UniSRec(SequentialMethod):
         settings: Settings = self.settings
         self._report: list[str] = []
         self._pretraining: Any = None
+        self._vectors: Any = None
         self._text = _text.item_vectors(data, settings, context, owner=self.name)
         network = build_model(
             settings, data.n_items, self._text.table(), context.device, context.seed
@@ -102,16 +104,33 @@ class UniSRec(SequentialMethod):
     def column_vectors(self, columns: Any) -> tuple[Any, Any]:
         """Return vectors of length 1, of distinct texts or of items.
 
-        All are made in one piece and then chosen from, so that none depends on the others asked
-        for.
+        All are made in one piece, so that none depends on the others asked for, and kept until
+        the network is trained further: blocks of users share them.
         """
+        import torch
+
+        if self._vectors is None:
+            self._vectors = self._all_vectors().cpu().numpy()
+        return torch.from_numpy(self._vectors).to(self._device)[columns], 0.0
+
+    def _all_vectors(self) -> Any:
         import torch
         from torch.nn import functional
 
         if self._distinct is None:
-            return self._model.candidates()[columns], 0.0
+            return self._model.candidates()
         texts = torch.from_numpy(self._distinct).to(self._device)
-        return functional.normalize(self._model.moe_adaptor(texts), dim=1)[columns], 0.0
+        return functional.normalize(self._model.moe_adaptor(texts), dim=1)
+
+    def batches(self, histories: Histories, seed: int, epoch: int) -> Iterator[Batch]:
+        """Yield an epoch's batches; vectors from before it are forgotten."""
+        self._vectors = None
+        yield from super().batches(histories, seed, epoch)
+
+    def fit(self, data: TrainingData, context: RunContext) -> None:
+        """Train as `SequentialMethod.fit`; vectors of the last epoch are not those of the best."""
+        super().fit(data, context)
+        self._vectors = None
 
     def states(self, items: Any, lengths: Any) -> Any:
         """Return states of length 1, so that scores are cosines."""

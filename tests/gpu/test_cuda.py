@@ -1,4 +1,4 @@
-"""CALRec and SASRec on a CUDA device, through the harness; skipped where there is none."""
+"""Trained methods on a CUDA device, through the harness; skipped where there is none."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def test_auto_resolves_to_cuda() -> None:
     assert environment.default_device() == "cuda"
 
 
-@pytest.mark.parametrize("name", ["calrec", "recformer", "sasrec"])
+@pytest.mark.parametrize(
+    "name", ["bert4rec", "calrec", "fdsa", "recformer", "s3rec", "sasrec", "unisrec"]
+)
 def test_a_cycle_is_learnt_on_cuda(name: str, tmp_path: Path) -> None:
     result = run(made(name), tmp_path)
     ranks = result.ranks.pessimistic

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,9 @@ from tests.unit.methods.network_toys import (
     N_ITEMS,
     catalogue,
     fitted,
+    method_of,
     random_histories,
+    run_context,
 )
 
 pytest.importorskip("recbole")
@@ -134,6 +138,35 @@ def test_equal_texts_tie_in_text_mode_alone(tmp_path):
         scores = method.score(histories, np.arange(N_ITEMS))
         assert np.abs(scores).max() <= 1 + 1e-5
         assert bool((scores[:, 0::2] == scores[:, 1::2]).all()) is equal
+
+
+@pytest.mark.parametrize("preset", ["text", "id-text"])
+def test_items_are_adapted_once_for_all_blocks_and_anew_after_training(
+    tmp_path, monkeypatch, preset
+):
+    from methods.unisrec.method import UniSRec
+
+    made, data = [], catalogue(random_histories())
+    real = UniSRec._all_vectors
+
+    def counted(method):
+        made.append(real(method))
+        return made[-1]
+
+    monkeypatch.setattr(UniSRec, "_all_vectors", counted)
+    seen = []
+
+    method = method_of(f"unisrec:{preset}", max_epochs=2)
+
+    def validate(asked, users):
+        seen.append(asked.score(data.histories, np.arange(N_ITEMS)))
+        asked.score(data.histories, np.arange(N_ITEMS))
+        return [1.0, 0.5][len(seen) - 1]  # the first epoch is the best
+
+    method.fit(data, replace(run_context(tmp_path), validate_fn=validate))
+    scores = method.score(data.histories, np.arange(N_ITEMS))
+    assert len(made) == 3  # of either epoch, and of the best one's weights
+    assert (scores == seen[0]).all() and not np.allclose(scores, seen[1])
 
 
 def test_text_only_has_no_parameter_that_belongs_to_an_item(tmp_path):
