@@ -35,6 +35,9 @@ def transformer_of(name: str) -> str:
     try:
         modules = json.loads((folder / MODULES).read_text(encoding="utf-8"))
         paths = {str(module["type"]).rpartition(".")[2]: module["path"] for module in modules}
+        inside = (folder / paths["Transformer"]).resolve()
+        if not inside.is_relative_to(folder.resolve()):
+            return name  # a list that leads elsewhere is not followed
         return str(folder / paths["Transformer"])
     except (OSError, ValueError, KeyError, TypeError):
         return name  # no such list, or one of other modules: the folder itself must do

@@ -151,6 +151,10 @@ class SequentialMethod(Method):
         """Return what is read of each history; by default its latest events."""
         return _spans.latest(histories, self.settings.max_history)
 
+    def longest_read(self) -> int:
+        """Return how many events of a history are read at most."""
+        return int(self.settings.max_history)
+
     def loss_name(self) -> str:
         """Name the loss that training minimises, for the record."""
         return FULL_SOFTMAX
@@ -205,12 +209,13 @@ class SequentialMethod(Method):
 
     def _tell_cut(self, histories: Histories, context: RunContext) -> None:
         """Say once how many histories are longer than what is read of them."""
-        longest = self.settings.max_history
+        longest = self.longest_read()
         self._n_cut = int((histories.lengths > longest).sum())
         if self._n_cut:
             context.progress.say(
                 f"{self.name}: {self._n_cut} of {len(histories)} training histories have more "
-                f"than max_history = {longest} events; of a longer one the newest are read"
+                f"than {longest} events (max_history = {self.settings.max_history}); of a longer "
+                "one the newest are read, when scoring too"
             )
 
     def score(self, histories: Histories, candidates: IntArray) -> FloatArray:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from harness import source
+from harness.environment import numeric_threads
 from harness.errors import DataError, MethodError
 from harness.files import canonical_json, sha256_text
 from harness.histories import IntArray
@@ -162,9 +163,10 @@ def item_vectors(
     n_without = sum(not text for text in texts)
     name = data.dataset if isinstance(data, TrainingData) else data.name
     if n_without == len(texts):
+        other = ATTRIBUTES if settings.text == TEMPLATE else TEMPLATE
         raise MethodError(
             f"{owner}: no item of {name} has any text ({what}); set {owner}.text_attributes to "
-            f"attributes that have values, or {owner}.text to {ATTRIBUTES} or {TEMPLATE}"
+            f"attributes that have values, or {owner}.text={other}"
         )
     if n_without and not word_drop:
         context.progress.say(
@@ -259,6 +261,7 @@ def _encoding(read: list[str], settings: TextSettings, context: RunContext, owne
         "tokens": settings.encoder_tokens,
         "precision": precision,
         "device": device,
+        "threads": numeric_threads(),
         "versions": _versions("torch", "transformers", "tokenizers"),
     }
     # a path of this machine says nothing to the reader of a record

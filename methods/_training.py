@@ -86,7 +86,7 @@ def train(
         context: the run's context; each epoch adds one line to its log.
 
     Raises:
-        MethodError: the loss is no finite number.
+        MethodError: the loss is no finite number, or no epoch had a target.
     """
     import torch
 
@@ -94,12 +94,13 @@ def train(
     optimizer = torch.optim.Adam(trained, lr=schedule.learning_rate)
     stopping = EarlyStopping(schedule.patience)
     best_state = _snapshot(model)
-    epoch = 0
+    epoch, learnt = 0, False
     while epoch < schedule.max_epochs and not stopping.exhausted:
         epoch += 1
         started = time.perf_counter()
         with context.progress.bar(f"epoch {epoch}", total=n_targets, unit="target") as bar:
             loss = _run_epoch(model, optimizer, epoch_batches(epoch), epoch, bar)
+        learnt |= math.isfinite(loss)
         ndcg10 = None
         if epoch % schedule.validate_every == 0 or epoch == schedule.max_epochs:
             ndcg10 = context.validate(method)
@@ -107,6 +108,8 @@ def train(
                 best_state = _snapshot(model)
         seconds = time.perf_counter() - started
         context.log(epoch=epoch, loss=loss, validation_ndcg10=ndcg10, seconds=seconds)
+    if not learnt:
+        raise MethodError(f"no epoch of {epoch} held a target: there was nothing to learn from")
     model.load_state_dict(best_state)
     return Outcome(stopping.best_epoch, stopping.best, epoch)
 

@@ -56,6 +56,11 @@ class Settings(SequentialSettings):
             raise ValueError("max_history must be at least 2: an item and the mask behind it")
         if self.masking == RECBOLE and self.objective != EVERY_PREFIX:
             raise ValueError(f"masking={RECBOLE} goes with objective={EVERY_PREFIX} only")
+        if self.masking == RECBOLE and int(self.mask_ratio * self.max_history) < 1:
+            raise ValueError(
+                f"masking={RECBOLE} asks for the last mask_ratio * max_history masks of a row, "
+                f"which comes to none ({self.mask_ratio} * {self.max_history}); raise one of them"
+            )
         if not self.mask_ratio and not self.last_item_share:
             raise ValueError("mask_ratio and last_item_share are both 0: nothing would be masked")
 
@@ -126,6 +131,10 @@ class BERT4Rec(SequentialMethod):
         spans = _spans.latest(histories, self.settings.max_history)
         lost = np.minimum(spans.lengths, 1)
         return replace(spans, starts=spans.starts + lost, lengths=spans.lengths - lost)
+
+    def longest_read(self) -> int:
+        """Return how many events are read: the mask takes a place."""
+        return int(self.settings.max_history) - 1
 
     def states(self, items: Any, lengths: Any) -> Any:
         """Return the state of a mask behind each history."""

@@ -50,6 +50,11 @@ class Settings(SequentialSettings, _text.TextSettings):
         "text reaches the network",
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.text_overwritten and self.features == ATTRIBUTES:
+            raise ValueError("text_overwritten=true needs features that hold the text: text, both")
+
 
 class FDSA(SequentialMethod):
     """RecBole's FDSA: two causal Transformers, over items and over features, joined at the end.

@@ -53,7 +53,8 @@ class S3Rec(SequentialMethod):
         Raises:
             UsageError: there is no such encoder.
         """
-        return _text.external_inputs(settings, cls.name) if settings.features == TEXT else {}
+        reads_text = settings.features == TEXT and settings.pretraining_epochs
+        return _text.external_inputs(settings, cls.name) if reads_text else {}
 
     def build(self, data: TrainingData, context: RunContext) -> Any:
         """Return the pre-trained network.
@@ -87,6 +88,8 @@ class S3Rec(SequentialMethod):
         and the padding item too.
         """
         settings: Settings = self.settings
+        if not settings.pretraining_epochs:  # nobody will ask
+            return np.zeros((data.n_items + 1, 1), dtype=np.int64), None, "", 0
         if settings.features == ATTRIBUTES:
             found = attribute_tokens(data, settings.attributes, settings.word_attributes, self.name)
             return found.merged()[0], None, f"attributes {', '.join(found.names)}", found.n_without
@@ -109,8 +112,8 @@ class S3Rec(SequentialMethod):
         described = dict(super().describe())
         if not described:
             return {}
-        described[f"items_without_{self.settings.features}"] = self._n_without
         if self._facts is not None:
+            described[f"items_without_{self.settings.features}"] = self._n_without
             described |= {
                 f"pretraining_{name}": value
                 for name, value in asdict(self._facts).items()

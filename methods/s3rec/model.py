@@ -17,7 +17,7 @@ from methods._frozen_text import ProjectedText
 from methods.s3rec.bce import summed_bce
 
 KEPT_POSITIONS = 16_384
-"""Positions of a batch up to which all is kept for the gradient of the segments' loss."""
+"""Positions of a batch up to which all is kept for the gradient."""
 
 
 class S3Network(S3Rec):  # type: ignore[misc]
@@ -56,7 +56,7 @@ class S3Network(S3Rec):  # type: ignore[misc]
         positions are known for.
         """
         items, masked = batch["items"], batch["masked"]
-        states = self.forward(masked)
+        states = self._remembered(self.forward, masked)
         hidden = masked == self.mask_token
         seen = (masked > 0) & ~hidden
         asked = items if self.align_targets else _padded_right(items, batch["lengths"])
@@ -89,14 +89,17 @@ class S3Network(S3Rec):  # type: ignore[misc]
         return functional.softplus(wrong - right).sum()
 
     def _ends(self, items: Any, lengths: Any) -> Any:
-        """Return float32 [n_rows, hidden], the state at each row's last event.
+        """Return float32 [n_rows, hidden], the state at each row's last event."""
+        return self._remembered(self._ends_now, items, lengths)
 
-        Of large batches nothing in between is kept for the gradient, but computed again: the same
-        numbers, dropout included.
+    def _remembered(self, function: Any, items: Any, *others: Any) -> Any:
+        """Call it; of large batches nothing in between is kept for the gradient.
+
+        It is computed again: the same numbers, dropout included.
         """
         if items.numel() > KEPT_POSITIONS and self.training:
-            return checkpoint(self._ends_now, items, lengths, use_reentrant=False)
-        return self._ends_now(items, lengths)
+            return checkpoint(function, items, *others, use_reentrant=False)
+        return function(items, *others)
 
     def _ends_now(self, items: Any, lengths: Any) -> Any:
         states = self.forward(items)

@@ -44,6 +44,7 @@ MEMORY_SHARE = 0.25
 
 _NOT_FOR_IT = frozenset({
     "pretraining", "pretraining_save_every", "checkpoint", "items_as", "fix_encoder", "lsa_width",
+    "encoder",  # a path; the harness knows the digest of what it leads to
     "learning_rate", "batch_size", "max_epochs", "patience", "validate_every", "objective",
 })  # fmt: skip
 """Settings that do not change the result; the mixture's content is known to the harness."""

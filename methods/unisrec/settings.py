@@ -30,7 +30,7 @@ class Settings(SequentialSettings, _text.TextSettings):
     checkpoint: str | None = setting(
         None,
         "file to start from: a checkpoint as the authors released theirs, or tensors by key in "
-        ".safetensors; nothing in it is run",
+        ".safetensors; nothing in it is run. n_heads cannot be seen in it and must be right",
     )
     pretraining: str | None = setting(
         None, "mixture of data sets to pre-train on: a shipped one's name, or a .toml file"
@@ -67,8 +67,8 @@ class Settings(SequentialSettings, _text.TextSettings):
             raise ValueError(
                 "checkpoint and pretraining are both given; a network starts from one of them"
             )
-        if self.pretraining and self.encoder == _text.TF_IDF:
+        if (self.pretraining or self.checkpoint) and self.encoder == _text.TF_IDF:
             raise ValueError(
                 f"encoder={_text.TF_IDF} gives each data set a space of its own, so nothing "
-                "learnt on others would fit; name a real encoder to pre-train"
+                "learnt on others would fit; name the encoder of the checkpoint or of pre-training"
             )

@@ -41,7 +41,9 @@ def test_a_real_interrupt_signal(shell, tmp_path):
     waiting = "import time\ncontext.log(epoch=1)\ntime.sleep(100)"
     site = install(tmp_path, "sleeper", fit=waiting)
     shell.run("random")
-    running = process(*shell.run_arguments("random,sleeper"), path=site)
+    # a shell starts what it puts into the background deaf to interrupts, and so their children
+    hearing = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    running = process(*shell.run_arguments("random,sleeper"), path=site, **hearing)
     deadline = time.monotonic() + 100
     while not any(p.stat().st_size for p in shell.out.rglob("fit.jsonl.part")):
         assert time.monotonic() < deadline, "the method never began to learn"

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import UsageError
+from harness.errors import MethodError, UsageError
 from harness.histories import Histories
 from harness.settings import Layer, resolve
 from methods.bert4rec import METHOD
 from methods.bert4rec.masking import as_recbole_counts, masked_at_random, masked_last
-from tests.unit.methods.network_toys import N_ITEMS, catalogue, fitted, random_histories
+from tests.unit.methods.network_toys import N_ITEMS, catalogue, fitted, method_of, random_histories
 
 pytest.importorskip("recbole")
 
@@ -56,7 +56,7 @@ def test_recbole_counts_the_last_masks_and_none_at_the_first_place():
 def test_the_target_is_part_of_the_sequence_unless_recboles_way_is_wanted(tmp_path):
     histories = Histories.from_lists([[0, 1, 2]])
     for masking, expected in (("with-target", {(1, 2), (1, 2, 3)}), ("recbole", {(1,), (1, 2)})):
-        method = fitted("bert4rec", tmp_path, catalogue(histories), masking=masking)
+        method = method_of("bert4rec", masking=masking)
         sequences = method._sequences(histories, np.random.default_rng(0))
         rows = sequences.padded(np.arange(len(sequences)))
         assert {tuple(row[row > 0].tolist()) for row in rows} == expected
@@ -130,12 +130,19 @@ def test_the_loss_is_that_of_recboles_class_in_recboles_way(tmp_path):
     [
         ({"max_history": "1"}, "at least 2"),
         ({"masking": "recbole", "objective": "all-positions"}, "every-prefix only"),
+        ({"masking": "recbole", "mask_ratio": "0.01"}, "comes to none"),
         ({"mask_ratio": "0", "last_item_share": "0"}, "nothing would be masked"),
     ],
 )
 def test_settings_that_do_not_fit_together(values, message):
     with pytest.raises(UsageError, match=message):
         resolve(METHOD.Settings, "bert4rec", [Layer("test", values)])
+
+
+def test_training_in_which_nothing_was_ever_asked_is_an_error(tmp_path):
+    one_event_each = Histories.from_lists([[0, 1]] * 5)  # RecBole's way: sequences of one event
+    with pytest.raises(MethodError, match="no epoch of 2 held a target"):
+        fitted("bert4rec", tmp_path, catalogue(one_event_each), masking="recbole")
 
 
 def test_the_defaults_are_recboles():

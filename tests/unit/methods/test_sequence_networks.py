@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from harness.errors import MethodError
+from harness.errors import MethodError, UsageError
 from harness.histories import Histories
 from methods import _spans
 from methods._sequential import training_batch
@@ -127,7 +127,7 @@ def test_long_histories_are_told_once_and_read_from_their_end(tmp_path, name):
     method.fit(data, context)
     said = [line for line in context.progress.lines if "max_history" in line]
     assert len(said) == 1 and "the newest are read" in said[0]
-    n_cut = int((data.histories.lengths > 6).sum())
+    n_cut = int((data.histories.lengths > (5 if name == "bert4rec" else 6)).sum())
     assert f"{n_cut} of {len(data.histories)}" in said[0]
     assert method.describe()["histories_cut"] == n_cut
     long = np.random.default_rng(1).integers(0, N_ITEMS, size=40)
@@ -191,3 +191,17 @@ def test_listing_the_methods_loads_no_heavy_package():
     code += "sys.exit(bool({'torch', 'recbole', 'pandas', 'transformers', 'sklearn'} & "
     code += "{*sys.modules}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_noise_in_place_of_texts_that_are_not_read_is_refused():
+    for name in ("fdsa", "s3rec"):
+        with pytest.raises(UsageError, match="text_overwritten=true needs features"):
+            method_of(name, features="attributes", text_overwritten=True)
+
+
+def test_s3rec_without_pretraining_needs_no_encoder(tmp_path):
+    method = fitted(
+        "s3rec", tmp_path, catalogue(random_histories()), pretraining_epochs=0, encoder="no/such"
+    )
+    assert type(method).external_inputs(method.settings) == {}
+    assert "no pre-training" in method.describe()["note"]

@@ -166,13 +166,14 @@ def test_computing_segments_again_changes_no_gradient(monkeypatch):
 
 
 STEP = """
+import sys
 import numpy as np, torch
 from dataclasses import fields
 from methods.s3rec.examples import examples
 from methods.s3rec.method import build_model
 from methods.s3rec.settings import Settings
 n = 40_000
-settings = Settings(encoder="tf-idf", hidden_size=64)
+settings = Settings(encoder="tf-idf", hidden_size=int(sys.argv[1]))
 vectors = np.random.default_rng(0).normal(size=(n, 384)).astype(np.float32)
 tokens = np.arange(0, n + 1)[:, None]
 network = build_model(settings, n, tokens, vectors, "cpu", 0).train()
@@ -192,9 +193,10 @@ print(int(peak.split()[1]) * 1024)
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here")
-def test_a_step_with_forty_thousand_items_stays_under_four_gigabytes():
+@pytest.mark.parametrize("hidden", [64, 300])
+def test_a_step_with_forty_thousand_items_stays_under_four_gigabytes(hidden):
     done = subprocess.run(
-        [sys.executable, "-c", STEP], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", STEP, str(hidden)], capture_output=True, text=True, check=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert int(done.stdout.split()[-1]) < 4e9

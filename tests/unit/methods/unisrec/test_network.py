@@ -81,6 +81,27 @@ def test_parts_of_many_vectors_give_the_same():
         torch.testing.assert_close(made(vectors), whole, rtol=0, atol=1e-12)
 
 
+def test_computing_parts_again_changes_no_gradient(monkeypatch):
+    import torch
+
+    from methods.unisrec import adaptor as module
+
+    made, vectors = adaptor(), torch.randn(20, WIDTH, dtype=torch.double)
+    made.dropout = 0.0
+    made.w_noise.data.fill_(-1e9)
+    made.eval()  # nothing is drawn, so that parts and whole are the same
+    gradients = []
+    for kept in (100, 5):
+        monkeypatch.setattr(module, "KEPT_ROWS", kept)
+        monkeypatch.setattr(module, "ROWS_AT_ONCE", 6)
+        made.zero_grad()
+        made(vectors).pow(2).sum().backward()
+        found = [weights.grad for weights in made.parameters()]
+        gradients.append([grad.clone() for grad in found if grad is not None])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+
+
 def test_the_adaptors_keys_are_those_of_the_released_checkpoints():
     keys = {"w_gate", "w_noise"}
     for expert in range(EXPERTS):
@@ -183,6 +204,7 @@ def test_text_only_has_no_parameter_that_belongs_to_an_item(tmp_path):
     [
         ({"checkpoint": "a.pth", "pretraining": "some"}, "starts from one of them"),
         ({"pretraining": "some", "encoder": "tf-idf"}, "space of its own"),
+        ({"checkpoint": "a.pth", "encoder": "tf-idf"}, "space of its own"),
     ],
 )
 def test_settings_that_do_not_fit_together(values, message):
