@@ -220,7 +220,7 @@ def plan_cell(
         settings=dataclasses.asdict(settings),
         inputs=sorted(choice.entry.method.card.inputs),
         split_hash=split_hash(data.content_hash),
-        protocol=protocol_of(dataclasses.asdict(data.card.protocol)),
+        protocol=protocol_of(data.card.protocol.facts()),
         verb=data.card.verb,
         device=device,
         threads=environment.numeric_threads(),

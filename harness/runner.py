@@ -29,7 +29,7 @@ from harness.progress import Progress
 from harness.protocol import protocol_of
 from harness.records import FIT_LOG_FILE, Record, Status, rank_arrays, ranks_digest, write_record
 from harness.shared_folders import FOLDER, SharedFolders
-from harness.splits import Split, leave_one_out, split_hash
+from harness.splits import Split, split_data, split_hash, tested_rows
 
 TRACEBACK_FILE = "traceback.txt"
 
@@ -115,7 +115,7 @@ def shared_folders(cell: Cell, cache: Path) -> SharedFolders:
 def _run_and_record(cell: Cell, progress: Progress, shared: SharedFolders) -> None:
     work_dir = _empty_folder(cell.folder / "work")
     log_path = cell.folder / f"{FIT_LOG_FILE}.part"
-    split = leave_one_out(cell.data.sequences)
+    split = split_data(cell.data)
     result = execute(_cell_input(cell, split), work_dir, log_path, progress, shared)
     arrays = rank_arrays(split.test_histories.users, result.ranks)
     record = _record(cell, "ok", result=result, ranks_sha256=ranks_digest(arrays))
@@ -189,7 +189,7 @@ def _record(
         reason=reason,
         method=_method_facts(cell),
         dataset=dataset_facts(cell.data),
-        protocol=protocol_of(dataclasses.asdict(cell.data.card.protocol)),
+        protocol=protocol_of(cell.data.card.protocol.facts()),
         seed=cell.seed,
         metrics={} if ranks is None else summary(ranks.optimistic, ranks.pessimistic),
         tie_rate=None if ranks is None else tie_rate(ranks.optimistic, ranks.pessimistic),
@@ -233,7 +233,7 @@ def dataset_facts(data: PreparedData) -> dict[str, Any]:
         "card_hash": data.card.hash,
         "content_hash": data.content_hash,
         "split_hash": split_hash(data.content_hash),
-        "n_users": len(data.sequences),
+        "n_users": len(tested_rows(data)),
         "n_items": len(data.item_ids),
         "n_events": len(data.sequences.items),
         "source_digests": dict(data.source_digests),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from harness.data.prepared import PreparedData
 from harness.data.text import MISSING, item_text
 from harness.metrics import mean
-from harness.splits import Split, leave_one_out
+from harness.splits import Split, split_data, tested_rows
 from harness.stats import mean_test
 
 MIDDLING_FROM = 5
@@ -85,7 +85,7 @@ def slices_of(data: PreparedData) -> tuple[Slice, ...]:
     Raises:
         DataError: a user has fewer than three events.
     """
-    split = leave_one_out(data.sequences)
+    split = split_data(data)
     everyone = np.ones(len(split.test_targets), dtype=np.bool_)
     return (
         Slice(EVERYONE, "Every test user.", everyone),
@@ -177,12 +177,13 @@ def _by_time(data: PreparedData) -> tuple[Slice, ...]:
     if times is None:
         return ()
     ends = data.sequences.offsets[1:]
+    rows = tested_rows(data)
     return (
         Slice(
             "timestamp collision",
             "The target has the time of the user's event before it: the order of lines in the "
             "source decided which is the target.",
-            times[ends - 1] == times[ends - 2],
+            (times[ends - 1] == times[ends - 2])[rows],
         ),
     )
 

@@ -22,7 +22,7 @@ from harness.data.prepared import PreparedData
 from harness.errors import DataError
 from harness.files import write_text
 from harness.slices import Slice, slices_of
-from harness.splits import leave_one_out, split_hash
+from harness.splits import split_data, split_hash
 
 FORMAT = 1
 SPLIT_FILE = "split.json"
@@ -74,9 +74,9 @@ def split_facts(data: PreparedData) -> SplitFacts:
     Raises:
         DataError: a user has fewer than three events.
     """
-    split = leave_one_out(data.sequences)
+    split = split_data(data)
     identity = split_hash(data.content_hash)
-    n_users = len(data.sequences)
+    n_users = len(split.test_targets)
     generator = np.random.default_rng(int(identity[:16], 16))
     rows = np.sort(generator.choice(n_users, size=min(SAMPLED_USERS, n_users), replace=False))
     users = tuple(
@@ -165,7 +165,7 @@ def _facts(value: dict[str, Any]) -> SplitFacts:
     if _whole(value["format"]) != FORMAT:
         raise ValueError(f"format {value['format']!r}, not {FORMAT}")
     n_users, n_items = _whole(value["n_users"]), _whole(value["n_items"])
-    users = tuple(_user(one, n_users, n_items) for one in _list(value["users"]))
+    users = tuple(_user(one, n_items) for one in _list(value["users"]))
     slices = tuple(_slice(one, n_users) for one in _list(value["slices"]))
     if any(one.user >= two.user for one, two in pairwise(users)):
         raise ValueError("users are not by rising index")
@@ -177,13 +177,14 @@ def _facts(value: dict[str, Any]) -> SplitFacts:
     return SplitFacts(_text(value["split_hash"]), n_users, n_items, users, slices, texts)
 
 
-def _user(value: dict[str, Any], n_users: int, n_items: int) -> SampledUser:
+def _user(value: dict[str, Any], n_items: int) -> SampledUser:
     _check_keys(value, ("user", "n_events", "history", "target"))
     history = tuple(_whole(item, n_items) for item in _list(value["history"]))
     n_events = _whole(value["n_events"])
     if len(history) != min(n_events, SHOWN_HISTORY) or not history:
         raise ValueError(f"{len(history)} items of a history of {n_events} events")
-    user, target = _whole(value["user"], n_users), _whole(value["target"], n_items)
+    # of a sample of test users, indices go beyond their number
+    user, target = _whole(value["user"]), _whole(value["target"], n_items)
     return SampledUser(user, n_events, history, target)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -45,7 +44,7 @@ def run_records(out: Path, cells: Sequence[PlannedCell]) -> list[Stored]:
 def current_records(out: Path, data: PreparedData) -> list[Stored]:
     """Return the records of a data set as it is now: of its split, under its rules."""
     current = split_hash(data.content_hash)
-    rules = protocol_of(dataclasses.asdict(data.card.protocol))
+    rules = protocol_of(data.card.protocol.facts())
     return [
         (folder, record)
         for folder, record in read_records(out / data.card.name, damaged="left out")

@@ -135,11 +135,12 @@ def facts(section: Section) -> list[str]:
     if not rules:
         return [f"{data['name']}: no records."]
     masked = "masked" if rules["history_masked"] else "not masked"
+    sampled = " tested, a seeded sample (all are trained on)" if rules.get("test_sample") else ""
     return [
-        f"{data['n_users']:,} users, {data['n_items']:,} items, {data['n_events']:,} events. "
-        f"Split {rules['split']}, dedup {rules['dedup']}, at least {rules['min_user_events']} "
-        f"events a user; {rules['candidates']} are candidates, the history is {masked}; models "
-        f"are selected by {rules['selection']}.",
+        f"{data['n_users']:,} users{sampled}, {data['n_items']:,} items, "
+        f"{data['n_events']:,} events. Split {rules['split']}, dedup {rules['dedup']}, at least "
+        f"{rules['min_user_events']} events a user; {rules['candidates']} are candidates, the "
+        f"history is {masked}; models are selected by {rules['selection']}.",
         f"Split hash `{data['split_hash']}`. Data: {data['citation']} Licence: {data['licence']}",
     ]
 

@@ -83,9 +83,7 @@ def _one_dataset(name: str) -> str:
     if names_mixture(name):
         return _one_mixture(load_mixture_card(name))
     card = load_card(name)
-    protocol = ", ".join(
-        f"{key}={value}" for key, value in dataclasses.asdict(card.protocol).items()
-    )
+    protocol = ", ".join(f"{key}={value}" for key, value in card.protocol.facts().items())
     text = ", ".join(f"{part.label} ({part.words} words)" for part in card.text.attributes)
     text = text or card.text.verbatim or "none"
     files = "\n".join(

@@ -59,6 +59,10 @@ def add_variant_options(parser: argparse.ArgumentParser) -> None:
         "--without-texts", action="store_true", help="leave out item texts and their file"
     )
     parser.add_argument(
+        "--test-users", type=int, metavar="N",
+        help="test a seeded sample of N users only, for methods that take long; training sees all",
+    )  # fmt: skip
+    parser.add_argument(
         "--fault-limit", type=int, metavar="N",
         help="leave out up to N faulty lines, in place of the card's limit",
     )  # fmt: skip
@@ -81,10 +85,13 @@ def chosen_card(name: str, options: argparse.Namespace, dedup: str | None = None
 
     if options.fault_limit is not None and options.fault_limit < 0:
         raise UsageError(f"--fault-limit must be at least 0, found {options.fault_limit}")
+    if options.test_users is not None and options.test_users < 1:
+        raise UsageError(f"--test-users must be at least 1, found {options.test_users}")
     return variant(
         load_card(name),
         dedup=dedup or options.dedup,
         without_texts=options.without_texts,
+        test_users=options.test_users,
         fault_limit=options.fault_limit,
     )
 

@@ -161,12 +161,25 @@ class UserSample:
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is dropped and how the rest is split (paper, section 4; the filter is inferred)."""
+    """What is dropped and how the rest is split (paper, section 4; the filter is inferred).
+
+    Attributes:
+        test_sample: the users who are tested, where not all are; they are trained on all the same,
+            and so are the others.
+    """
 
     dedup: str
     min_user_events: int
     split: str
     user_sample: UserSample | None
+    test_sample: UserSample | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """Return the rules as plain values; a test of all users goes without saying."""
+        values = asdict(self)
+        if self.test_sample is None:
+            del values["test_sample"]
+        return values
 
 
 @dataclass(frozen=True)
@@ -233,6 +246,6 @@ def data_hash(
         "time_unit": source.time_unit,
         "text": asdict(text),
         "attributes": [asdict(attribute) for attribute in attributes],
-        "protocol": asdict(protocol),
+        "protocol": protocol.facts(),
     }
     return sha256_text(canonical_json(content))

@@ -255,6 +255,7 @@ def _protocol(table: Table) -> Protocol:
         min_user_events=table.whole("min_user_events", minimum=3),  # leave-one-out needs three
         split=table.choice("split", ("leave-one-out",)),
         user_sample=_user_sample(table.table("user_sample")) if "user_sample" in table else None,
+        test_sample=_user_sample(table.table("test_sample")) if "test_sample" in table else None,
     )
     table.finish()
     return protocol

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from harness.environment import package_version
 from harness.errors import DataError, UsageError, did_you_mean
 from harness.files import sha256_file, write_json, write_text
 from harness.progress import Progress
-from harness.splits import Split, leave_one_out, split_hash
+from harness.splits import Split, split_data, split_hash
 
 FORMS = ("recbole", "parquet")
 DESCRIPTION = "split.json"
@@ -57,7 +56,7 @@ def export(
     _check_choices(form, max_history)
     target = folder / data.card.name
     _check_replaceable(target, data)
-    split = leave_one_out(data.sequences)
+    split = split_data(data)
     if form == "recbole":
         check_writable(data)
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +117,7 @@ def _description(data: PreparedData, form: str) -> dict[str, Any]:
         "url": card.url,
         "redistributable": card.redistributable,
         "form": form,
-        "protocol": asdict(card.protocol),
+        "protocol": card.protocol.facts(),
         "content_hash": data.content_hash,
         "split_hash": split_hash(data.content_hash),
         "counts": dict(data.counts),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -75,7 +75,7 @@ def content_hash(
     """
     digest = hashlib.sha256(b"prepared data, form 1")
     parts = [canonical_json(list(strings)).encode() for strings in (item_ids, item_texts, user_ids)]
-    parts.append(canonical_json(asdict(protocol)).encode())
+    parts.append(canonical_json(protocol.facts()).encode())
     parts += [sequences.items.astype("<i4").tobytes(), sequences.offsets.astype("<i8").tobytes()]
     if sequences.timestamps is not None:
         parts.append(sequences.timestamps.astype("<i8").tobytes())

@@ -1,4 +1,4 @@
-"""Variants of a data set: the same files under another rule for duplicates, or without texts.
+"""Variants of a data set: another rule for duplicates, no texts, or a test of fewer users.
 
 A variant has a name of its own, so that its records never stand among those of the data set.
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.data.card import DatasetCard, Protocol, Source, TextRules, data_hash
+from harness.data.card import DatasetCard, Protocol, Source, TextRules, UserSample, data_hash
 from harness.data.card_parsing import check_together
 from harness.files import canonical_json, sha256_text
+
+TEST_SEED = 0
 
 _BEFORE_DEDUP = {"events_read", "users_read"}
 _OF_TEXTS = {"items_without_text", "distinct_texts", "faulty_lines"}
@@ -20,6 +22,7 @@ def variant(
     *,
     dedup: str | None = None,
     without_texts: bool = False,
+    test_users: int | None = None,
     fault_limit: int | None = None,
 ) -> DatasetCard:
     """Return the card of a variant, or the card itself where nothing differs.
@@ -28,6 +31,7 @@ def variant(
         card: the data set.
         dedup: "consecutive", "global" or "none", in place of the card's own rule.
         without_texts: leave out item texts, and the file that they come from.
+        test_users: test a sample of so many users (seed 0), and train on all as ever.
         fault_limit: how many faulty lines may be left out, in place of the card's own limit. It
             changes neither the name nor, as long as the run does not stop, the result.
 
@@ -50,6 +54,10 @@ def variant(
         expected = {name: n for name, n in card.expected.items() if name not in _OF_TEXTS}
         text = TextRules((), "unknown")
         card = _changed(card, "without-texts", source, text, card.protocol, expected)
+    if test_users is not None:
+        protocol = replace(card.protocol, test_sample=UserSample(test_users, None, TEST_SEED))
+        change, expected = f"test-{test_users}", dict(card.expected)
+        card = _changed(card, change, card.source, card.text, protocol, expected)
     return card
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -148,7 +148,7 @@ def _plan_row(
         settings={},
         inputs=[],
         split_hash=split_hash(data.content_hash),
-        protocol=protocol_of(asdict(data.card.protocol)),
+        protocol=protocol_of(data.card.protocol.facts()),
         verb="",
         device="",
         threads=0,

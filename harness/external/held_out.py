@@ -99,5 +99,10 @@ class HeldOut:
     @classmethod
     def of(cls, data: PreparedData) -> HeldOut:
         """Return that of a prepared data set."""
+        if data.card.protocol.test_sample is not None:
+            raise DataError(
+                f"{data.card.name} tests a sample of users, and files from elsewhere hold all: "
+                "leave out --test-users"
+            )
         targets = leave_one_out(data.sequences).test_targets
         return cls(Names("user", data.user_ids), Names("item", data.item_ids), targets)

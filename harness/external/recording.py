@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -100,7 +99,7 @@ def _record(cell: ExternalCell, ranked: Ranked | None, reason: str | None) -> Re
         reason=reason,
         method=_method_facts(cell),
         dataset=dataset_facts(cell.data),
-        protocol=protocol_of(asdict(cell.data.card.protocol)),
+        protocol=protocol_of(cell.data.card.protocol.facts()),
         seed=cell.seed,
         metrics={} if ranks is None else summary(ranks.optimistic, ranks.pessimistic),
         tie_rate=None if ranks is None else tie_rate(ranks.optimistic, ranks.pessimistic),

@@ -28,7 +28,7 @@ def cell(tmp_path, plugin, quick_disk):
 
 def _store(cell, name, *, planned=False, **changes):
     record, arrays = made_record(**changes)
-    rules = protocol_of(dataclasses.asdict(cell.data.card.protocol))
+    rules = protocol_of(cell.data.card.protocol.facts())
     dataset = {**record.dataset, "split_hash": split_hash(cell.data.content_hash)}
     if planned:
         identity = run_id(cell.row_id, record.seed)

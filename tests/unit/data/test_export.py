@@ -438,7 +438,7 @@ def test_the_description_tells_the_digest_of_every_file(
         "url": "https://example.org",
         "redistributable": True,
         "form": form,
-        "protocol": json.loads(json.dumps(dataclasses.asdict(timed.card.protocol))),
+        "protocol": json.loads(json.dumps(timed.card.protocol.facts())),
         "content_hash": timed.content_hash,
         "split_hash": split_hash(timed.content_hash),
         "users": 2,
