@@ -190,11 +190,13 @@ class CALRec(Method):
     def _sampled(self, histories: Histories) -> Iterator[tuple[int, Sequence[Any]]]:
         """Yield (row, its `Sample`s), in any order."""
         from methods.calrec.generation import LogitsError, generate
+        from methods.calrec.precision import generating
 
         prompts = [self._maker.prompt(items) for items in histories]
         uniforms = [self._uniforms(int(user)) for user in histories.users]
         try:
-            yield from generate(self._backbone, prompts, uniforms, self.settings.temperature)
+            backbone = generating(self._backbone, self.settings.generation_precision)
+            yield from generate(backbone, prompts, uniforms, self.settings.temperature)
         except LogitsError as error:
             row = error.prompt
             raise MethodError(

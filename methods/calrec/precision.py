@@ -1,13 +1,20 @@
-"""Arithmetic: training takes bfloat16 products on a GPU (weights stay float32), else float32.
+"""Arithmetic: bfloat16 products in training where the device has them; weights stay float32.
 
-Generation is float32 everywhere: rounded to bfloat16, a logit depends on the batch it is computed
-in, and a user would be given other texts alone than in company.
+Generation is float32 unless the user wants otherwise: rounded to bfloat16, a logit depends on the
+batch it is computed in, and a user may be given other texts alone than in company.
 """
 
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+import copy
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from methods.calrec.settings import BFLOAT16
+
+if TYPE_CHECKING:
+    from methods.calrec.backbone import Backbone
 
 BFLOAT16_DEVICES = frozenset({"cuda"})
 
@@ -19,6 +26,19 @@ def training_precision(device: str) -> contextlib.AbstractContextManager[Any]:
     if device not in BFLOAT16_DEVICES:
         return contextlib.nullcontext()
     return torch.autocast(device, dtype=torch.bfloat16)
+
+
+def generating(backbone: Backbone, precision: str) -> Backbone:
+    """Return the backbone that generates: itself, or a copy whose weights are bfloat16.
+
+    A copy, because casting float32 weights anew at every step takes longer than the step.
+    """
+    import torch
+
+    if precision != BFLOAT16:
+        return backbone
+    model = copy.deepcopy(backbone.model).to(torch.bfloat16).requires_grad_(False)
+    return dataclasses.replace(backbone, model=model)
 
 
 def generation_precision(device: str) -> contextlib.AbstractContextManager[Any]:

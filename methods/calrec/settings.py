@@ -10,6 +10,7 @@ from harness.settings import setting
 TINY = "tiny"
 TOKEN_MEAN = "token_mean"  # noqa: S105 - a reduction, no password
 SEQUENCE_SUM = "sequence_sum"
+AUTO, FLOAT32, BFLOAT16 = "auto", "float32", "bfloat16"
 
 PAPER_LEARNING_RATE = 1e-4
 TINY_LEARNING_RATE = 5e-4  # tiny is too small and too new for the paper's
@@ -97,6 +98,12 @@ class Settings:
     )
     temperature: float = setting(
         0.5, "temperature of sampling (the paper: 0.5); 0 takes the likeliest token", minimum=0
+    )
+    generation_precision: str = setting(
+        FLOAT32,
+        "arithmetic of sampling: float32, in which a user is given the same texts in any company, "
+        "or bfloat16, faster, in which now and then another one",
+        choices=(FLOAT32, BFLOAT16),
     )
     n_generated: int = setting(32, "texts sampled per user, N_gen (the paper: 32)", minimum=1)
     max_new_tokens: int | None = setting(
