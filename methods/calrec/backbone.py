@@ -36,6 +36,8 @@ class Backbone:
         source: where it came from, for the record.
         revision: digest of its files, or its commit on the hub; None for ``tiny``.
         device: "cpu" or "cuda".
+        plain_head: whether logits are the output embeddings' product with the final states, and
+            nothing else (some models scale or cap it).
     """
 
     model: Any
@@ -46,6 +48,40 @@ class Backbone:
     source: str
     device: str
     revision: str | None = None
+    plain_head: bool = True
+
+    @property
+    def causal(self) -> Any:
+        """The causal language model itself, without what LoRA wraps around it."""
+        inner = getattr(self.model, "get_base_model", None)
+        return self.model if inner is None else inner()
+
+    @property
+    def width(self) -> int:
+        """The width of the final states."""
+        return int(self.causal.get_output_embeddings().weight.shape[1])
+
+    @property
+    def trained(self) -> list[Any]:
+        """The weights that training changes, tied ones once."""
+        return [weights for weights in self.model.parameters() if weights.requires_grad]
+
+    def read(self, ids: Any, logits: bool = True) -> tuple[Any, Any]:
+        """Read int64 [n, length] without a cache or a mask.
+
+        Returns:
+            The final states, floating [n, length, width]; and all logits [n, length, vocabulary]
+            where they are wanted and `head` cannot make them, else None.
+        """
+        causal = self.causal
+        if self.plain_head or not logits:
+            return causal.base_model(input_ids=ids, use_cache=False).last_hidden_state, None
+        found = causal(input_ids=ids, use_cache=False, output_hidden_states=True)
+        return found.hidden_states[-1], found.logits
+
+    def head(self, states: Any) -> Any:
+        """Return logits [n, vocabulary] of final states [n, width]; needs a plain head."""
+        return self.causal.get_output_embeddings()(states)
 
     def tokenise(self, text: str) -> list[int]:
         """Return the ids of ``text`` without special tokens.
@@ -86,28 +122,55 @@ class Backbone:
 
 
 def load_backbone(
-    settings: Settings, item_texts: Sequence[str], template: Template, device: str, seed: int
+    settings: Settings,
+    item_texts: Sequence[str],
+    templates: Sequence[Template],
+    device: str,
+    seed: int,
 ) -> Backbone:
     """Build or load the backbone that ``settings.backbone`` names.
+
+    Texts and templates are what tiny's tokeniser is made of.
 
     Raises:
         UsageError: nothing is found under the name, or tiny's sizes do not fit together.
         DataError: what is found cannot be loaded.
     """
     if settings.backbone == TINY:
-        model, tokenizer = _tiny(settings, item_texts, template, seed)
+        model, tokenizer = _tiny(settings, item_texts, templates, seed)
     else:
         weights_seed = seed if settings.random_weights else None
         model, tokenizer = load_pretrained(settings.backbone, weights_seed)
     backbone = describe_backbone(model, tokenizer, settings.backbone, device)
+    if settings.lora_rank:
+        add_adapters(backbone, settings, seed)
+    if settings.gradient_checkpointing:
+        backbone.causal.gradient_checkpointing_enable({"use_reentrant": False})
     backbone.revision = identity(settings).get("backbone")  # by now a hub's files are in the cache
     return backbone
 
 
+def add_adapters(backbone: Backbone, settings: Settings, seed: int) -> None:
+    """Freeze the model and add low-rank adapters to all its linear layers but the head (peft)."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone.model = get_peft_model(backbone.model, config)
+
+
 def _tiny(
-    settings: Settings, item_texts: Sequence[str], template: Template, seed: int
+    settings: Settings, item_texts: Sequence[str], templates: Sequence[Template], seed: int
 ) -> tuple[Any, Any]:
-    tokenizer = tiny.train_tokenizer(item_texts, template, settings.tiny_vocabulary)
+    tokenizer = tiny.train_tokenizer(item_texts, templates, settings.tiny_vocabulary)
     model = tiny.build_model(
         vocabulary=len(tokenizer),
         width=settings.tiny_width,
@@ -197,7 +260,13 @@ def describe_backbone(model: Any, tokenizer: Any, source: str, device: str) -> B
             f"calrec.backbone = {source!r} has layers of kind {', '.join(sorted(kinds))}: "
             "generation needs a causal language model made of attention layers alone"
         )
+    if model.get_output_embeddings() is None:
+        raise DataError(
+            f"calrec.backbone = {source!r} has no generation head (no output embeddings): it reads "
+            "texts but cannot write any; name a causal language model"
+        )
     return Backbone(
+        plain_head=_has_plain_head(model),
         model=model.to(device),
         tokenizer=tokenizer,
         opening_ids=_opening_ids(tokenizer),
@@ -206,6 +275,20 @@ def describe_backbone(model: Any, tokenizer: Any, source: str, device: str) -> B
         source=source,
         device=device,
     )
+
+
+def _has_plain_head(model: Any) -> bool:
+    """Try it on a few tokens, in evaluation mode."""
+    import torch
+
+    mode, ids = model.training, torch.arange(min(8, n_embeddings(model)))[None]
+    model.eval()
+    with torch.no_grad():
+        states = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        plain = model.get_output_embeddings()(states)
+        logits = model(input_ids=ids, use_cache=False).logits
+    model.train(mode)
+    return plain.shape == logits.shape and torch.allclose(plain, logits, rtol=1e-3, atol=1e-3)
 
 
 def n_embeddings(model: Any) -> int:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from methods.calrec.backbone import Backbone
 from methods.calrec.masks import attention_mask, left_padded
 from methods.calrec.precision import generation_precision
+from methods.calrec.trie import Ids, Trie, TrieWalk
 
 # Bounds of one batch: logits and the attention mask of a step are the largest arrays.
 LOGITS_AT_ONCE = 8_000_000
@@ -47,11 +48,13 @@ class Sample:
         log_probability: sum over these of the log-probability under the model as it is, not under
             the tempered one.
         stopped: False where the length limit cut the text off.
+        n_drawn: how many of the tokens were drawn; the rest of a text that is certain is not.
     """
 
     ids: tuple[int, ...]
     log_probability: float
     stopped: bool
+    n_drawn: int
 
 
 def generate(
@@ -59,6 +62,7 @@ def generate(
     prompts: Sequence[Sequence[int]],
     uniforms: Sequence[NDArray[np.float64]],
     temperature: float,
+    trie: Trie | None = None,
 ) -> Iterator[tuple[int, list[Sample]]]:
     """Sample texts for each prompt; yields (index of the prompt, its samples), in any order.
 
@@ -68,6 +72,8 @@ def generate(
         uniforms: for each prompt float64 [n_samples, max_new_tokens], uniform in [0, 1).
         temperature: logits are divided by it before sampling; 0 takes the likeliest token.
             Nothing else shapes the distribution, whatever the model's generation defaults are.
+        trie: only its texts can be written, and one is whole as soon as no other is possible;
+            probabilities are then those among the tokens that may follow.
 
     Raises:
         LogitsError: the model's logits hold NaN or positive infinity, or nothing but negative.
@@ -79,7 +85,9 @@ def generate(
     rows = backbone.model.get_input_embeddings().num_embeddings
     for batch in _batches(order, prompts, uniforms, rows):
         with torch.inference_mode(), generation_precision(backbone.device):
-            tree = SampleTree(backbone, [prompts[i] for i in batch], [uniforms[i] for i in batch])
+            tree = SampleTree(
+                backbone, [prompts[i] for i in batch], [uniforms[i] for i in batch], trie
+            )
             try:
                 samples = tree.grown(temperature)
             except LogitsError as error:
@@ -128,6 +136,7 @@ class SampleTree:
         backbone: Backbone,
         prompts: Sequence[Sequence[int]],
         uniforms: Sequence[NDArray[np.float64]],
+        trie: Trie | None = None,
     ) -> None:
         import torch
         from transformers import DynamicCache
@@ -150,6 +159,8 @@ class SampleTree:
         self._scores = torch.zeros(users, samples, dtype=torch.float64, device=device)
         self._running = torch.ones_like(self.active)
         self._places = torch.arange(users, device=device)
+        self._walk = None if trie is None else TrieWalk(trie, users, samples)
+        self._whole: list[list[Ids | None]] = [[None] * samples for _ in range(users)]
 
     def grown(self, temperature: float) -> list[list[Sample]]:
         """Grow all samples to their ends and return them, user by user."""
@@ -175,15 +186,20 @@ class SampleTree:
 
     def _extended(self, logits: Any, step: int, temperature: float) -> Any:
         """Draw a token for every active sample, count its score; returns int64 [B, R]."""
-        logits = logits.float()
+        logits, table = logits.float(), None
+        if self._walk is not None:
+            self._normaliser(logits)  # of all tokens: a broken model shows there
+            logits, table = self._walk.restricted(logits, self.node, self.active)
         normaliser = self._normaliser(logits)
         tokens = draw(logits, self.node, self._uniforms[:, :, step], temperature)
         users = self.node.new_tensor(range(len(self.node)))[:, None]
         gained = logits[users, self.node, tokens] - normaliser
+        if table is not None:
+            tokens = table[users, self.node, tokens]
         self._tokens[self._places, :, step] = tokens
         self._n_tokens[self._places] += self.active
         self._scores[self._places] += gained.where(self.active, gained.new_zeros(())).double()
-        self.active = self.active & ~self._isin(tokens)
+        self.active = self.active & ~self._ended(tokens)
         self._running[self._places] = self.active
         return tokens
 
@@ -211,13 +227,25 @@ class SampleTree:
         self._uniforms, self._lengths = self._uniforms[kept], self._lengths[kept]
         self.node, self.visible = self.node[kept], self.visible[kept]
         self._positions = self._positions[kept]
+        if self._walk is not None:
+            self._keep_whole_texts()
+            self._walk.select(kept)
         self.active, self._places = self.active[kept], self._places[kept]
         return tokens[kept]
 
-    def _isin(self, tokens: Any) -> Any:
+    def _ended(self, tokens: Any) -> Any:
+        """Return bool [B, R], which of the samples end with these tokens."""
         import torch
 
+        if self._walk is not None:
+            return self._walk.moved(tokens, self.active)
         return torch.isin(tokens, self._stops)
+
+    def _keep_whole_texts(self) -> None:
+        """Keep the texts that are certain, before their users leave the arrays."""
+        if self._walk is not None:
+            for place, texts in zip(self._places.tolist(), self._walk.texts(), strict=True):
+                self._whole[place] = texts
 
     def _read_level(self, tokens: Any, step: int) -> Any:
         """Put each distinct beginning into the tree and read it; returns logits [B, Q, V]."""
@@ -267,14 +295,15 @@ class SampleTree:
         return torch.from_numpy(parents).to(device), torch.from_numpy(level_tokens).to(device)
 
     def _samples(self) -> list[list[Sample]]:
+        self._keep_whole_texts()
         tokens, counts = self._tokens.tolist(), self._n_tokens.tolist()
         scores, running = self._scores.tolist(), self._running.tolist()
         return [
             [
-                Sample(tuple(ids[:count]), score, not unstopped)
-                for ids, count, score, unstopped in zip(*rows, strict=True)
+                Sample(tuple(ids[:count]) if whole is None else whole, score, not unstopped, count)
+                for ids, count, score, unstopped, whole in zip(*rows, strict=True)
             ]
-            for rows in zip(tokens, counts, scores, running, strict=True)
+            for rows in zip(tokens, counts, scores, running, self._whole, strict=True)
         ]
 
 

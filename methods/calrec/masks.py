@@ -1,4 +1,4 @@
-"""Padding on the left, and attention masks of positions that are no plain continuation."""
+"""Padding on either side, and attention masks of positions that are no plain continuation."""
 
 from __future__ import annotations
 
@@ -19,6 +19,21 @@ def left_padded(
     for row, sequence in enumerate(sequences):
         ids[row, width - len(sequence) :] = sequence
         present[row, width - len(sequence) :] = True
+    return ids, present
+
+
+def right_padded(
+    sequences: Sequence[Sequence[int]], padding: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return int64 ids [n, longest] that begin in the first column, and where a token stands.
+
+    A causal model needs no mask for them: no token looks at what stands behind it.
+    """
+    ids = np.full((len(sequences), max(map(len, sequences))), padding, dtype=np.int64)
+    present = np.zeros(ids.shape, dtype=bool)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = sequence
+        present[row, : len(sequence)] = True
     return ids, present
 
 

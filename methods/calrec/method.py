@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.errors import MethodError
-from harness.files import atomic_write
 from harness.histories import FloatArray, Histories, IntArray
 from harness.method import Input, Method, MethodCard, RunContext, TrainingData
-from harness.seeding import seed_everything
+from methods.calrec import keys
 from methods.calrec.location import identity
-from methods.calrec.settings import TINY, Settings
+from methods.calrec.settings import (
+    FREE,
+    GPT4REC_TEMPLATE,
+    HIERARCHICAL,
+    PAPER_MIXTURE,
+    TINY,
+    TRIE,
+    Settings,
+)
 
 QUICK = {
     "tiny_vocabulary": 320,
@@ -36,6 +41,8 @@ QUICK = {
     "n_generated": 8,
 }
 
+USERS_PER_FILE = 64
+
 
 class CALRec(Method):
     """Generates texts of the next item and retrieves items by them (paper, section 3).
@@ -50,8 +57,16 @@ class CALRec(Method):
         "Recommendation, RecSys 2024",
         inputs=frozenset({Input.ITEM_TEXT}),
         presets={
+            "full": {"stage1": PAPER_MIXTURE},
+            "stage1-only": {"stage1": PAPER_MIXTURE, "epochs": 0},
+            "stage2-only": {},
+            "no-contrastive": {"stage1": PAPER_MIXTURE, "alpha": 0.0, "beta": 0.0},
             "pretrained-only": {"epochs": 0},
+            "gpt4rec-template": {"epochs": 0, "template": GPT4REC_TEMPLATE},
+            "hierarchical": {"stage1": PAPER_MIXTURE, "matching": HIERARCHICAL},
             "untrained": {"epochs": 0, "tiny_pretraining_epochs": 0, "random_weights": True},
+            "trie": {"decoding": TRIE},
+            "rerank": {"rerank": "sasrec"},
         },
         requires=("torch", "transformers", "tokenizers", "numba"),
         ties_identical_texts=True,
@@ -66,94 +81,86 @@ class CALRec(Method):
 
     @classmethod
     def external_inputs(cls, settings: Settings) -> Mapping[str, str]:
-        """Return digest or revision of the backbone, where it is not the embedded one.
+        """Return digest or revision of the backbone, and the code of a method to rerank.
 
         Raises:
-            UsageError: there is no such file or folder.
+            UsageError: there is no such file, folder or method, or it cannot be reranked.
         """
-        return identity(settings)
+        found = dict(identity(settings))
+        if settings.rerank is not None:
+            from methods.calrec.reranking import proposer_identity
+
+            found |= proposer_identity(settings.rerank)
+        return found
+
+    @classmethod
+    def mixture(cls, settings: Settings) -> str | None:
+        """Return stage I's."""
+        return settings.stage1
 
     def fit(self, data: TrainingData, context: RunContext) -> None:
-        """Load the backbone, train it on the training histories, index the catalogue's texts.
+        """Load the backbone, train it through its stages, index the catalogue's texts.
+
+        What an earlier run of the same weights left is taken, and a stopped one gone on with.
 
         Raises:
             UsageError, DataError: the backbone cannot be found, loaded or used.
             MethodError: there is nothing to train on, or the loss is no finite number.
         """
-        from methods.calrec.backbone import load_backbone
-        from methods.calrec.prompts import Template
-        from methods.calrec.rehearsal import check_generation
-        from methods.calrec.retrieval import Retriever
-        from methods.calrec.sequences import SequenceMaker
+        from methods.calrec.accounting import Accounts
+        from methods.calrec.domains import source_domains, target_domain
+        from methods.calrec.matching import HierarchicalMatcher
+        from methods.calrec.weights import Trainer, report, retriever
+        from methods.calrec.writing import Writer
 
         settings: Settings = self.settings
-        texts, template = data.item_texts, Template(data.verb)
-        self._backbone = load_backbone(settings, texts, template, context.device, context.seed)
-        self._maker = SequenceMaker(
-            template,
-            texts,
-            self._backbone.tokenise,
-            opening_ids=self._backbone.opening_ids,
-            eos_id=self._backbone.eos_id,
-            max_input_tokens=settings.max_input_tokens,
-            max_history_items=settings.max_history_items,
-        )
-        self._retriever = Retriever(
-            texts,
-            n_predictions=settings.n_predictions,
-            epsilon=settings.epsilon,
-            pooling=settings.pooling,
-            modulation=settings.modulation,
-        )
-        self._catalogue = {text.strip() for text in texts}
-        self._max_new_tokens = settings.max_new_tokens or self._maker.longest_item() + 1
-        self._backbone.check_room(settings.max_input_tokens, self._max_new_tokens)
+        target = target_domain(data, settings)
+        trainer = Trainer(target, source_domains(data.sources, settings), settings, context)
+        self._backbone, self._context = trainer.backbone, context
+        self._maker = target.maker(self._backbone, settings)
+        self._writer = Writer(self._backbone, self._maker, settings, context, len(target.texts))
         if settings.backbone != TINY:
+            from methods.calrec.rehearsal import check_generation
+
             check_generation(self._backbone, settings.max_input_tokens)
-        self._context = context
-        self._folder = context.work_dir / "generated"
-        self._counts = {"users": 0, "distinct": 0, "off_catalogue": 0, "cut_off": 0, "tokens": 0}
+        self._retriever = retriever(target.texts, settings)
+        self._matcher = HierarchicalMatcher(
+            target.texts, n_predictions=settings.n_predictions, epsilon=settings.epsilon,
+            modulation=settings.modulation,
+        )  # fmt: skip
+        self._catalogue = {text.strip() for text in target.texts}
+        self._accounts, self._reranker = Accounts(), None
+        self._validating: int | None = None
         self._fitted = True
-        self._train(data.histories, context)
+        trainer.train(self._maker, self._validated if settings.validation_users else None)
+        self._training = report(trainer.done)
+        self._weights_changed = True
+        # two rows that differ only in retrieval find each other's texts here
+        self._texts = context.shared_dir(keys.texts_key(settings, trainer.weights_key()))
+        if settings.rerank is not None:
+            self._reranker = self._made_reranker(data)
 
-    def _train(self, histories: Histories, context: RunContext) -> None:
-        from methods.calrec.training import fine_tune, pretrain
+    def _made_reranker(self, data: TrainingData) -> Any:
+        from methods.calrec.precision import generating
+        from methods.calrec.reranking import Reranker, TextScorer, fitted_proposer
 
-        # dropout draws from torch's generator, and what was imported above may have used it
-        seed_everything(context.seed)
-        settings, self._training = self.settings, {}
-        if settings.backbone == TINY and settings.tiny_pretraining_epochs:
-            self._training["pretraining_tokens"] = pretrain(
-                self._backbone, histories, self._maker, settings, context
-            )
-        if settings.epochs:
-            epoch, tokens = fine_tune(
-                self._backbone,
-                histories,
-                self._maker,
-                settings=settings,
-                context=context,
-                validate=(lambda epoch: self._validated(context, epoch))
-                if settings.validation_users
-                else None,
-            )
-            self._training |= {
-                "kept_epoch": epoch,
-                "fine_tuning_tokens": tokens,
-                "fine_tuning_learning_rate": settings.fine_tuning_rate,
-            }
+        settings = self.settings
+        proposer = fitted_proposer(settings.rerank, data, self._context)
+        scorer = TextScorer(generating(self._backbone, settings.generation_precision))
+        return Reranker(proposer, scorer, data.n_items, settings.rerank_top_k)
 
-    def _validated(self, context: RunContext, epoch: int) -> float:
-        """Return validation NDCG@10; its texts go into a file of their own, out of the counts."""
-        folder, counts = self._folder, dict(self._counts)
-        self._folder = folder / f"validation-{epoch}"
+    def _validated(self, epoch: int) -> float:
+        """Return validation NDCG@10, by the paper's own inference on fewer texts per user."""
+        self._validating, self._weights_changed = epoch, True
         try:
-            return context.validate(self, self.settings.validation_users)
+            return self._context.validate(self, self.settings.validation_users)
         finally:
-            self._folder, self._counts = folder, counts
+            self._validating = None
 
     def score(self, histories: Histories, candidates: IntArray) -> FloatArray:
         """Return float64 [B, C]: Algorithm 1 over the texts generated for each history.
+
+        Hierarchical matching and reranking, where settings ask for them, take its place.
 
         Raises:
             MethodError: `fit` has not been called, or the model's logits are not finite (naming
@@ -161,95 +168,88 @@ class CALRec(Method):
         """
         if not self._fitted:
             raise MethodError("calrec cannot score before fit")
-        generated = self._generated(histories)
+        validating = self._validating is not None
+        if self._reranker is not None and not validating:
+            eos = self._maker.eos_id
+            prompts = [self._maker.prompt(items) for items in histories]
+            found = self._reranker.scores(
+                histories, prompts, lambda index: [*self._maker.item(index), eos]
+            )
+            return found[:, candidates]
+        matches = self.settings.matching == HIERARCHICAL and not validating
+        items = self._matcher if matches else self._retriever
         scores = np.empty((len(histories), len(candidates)))
-        for row, samples in enumerate(generated):
+        for row, written in enumerate(self._written(histories)):
             try:
-                scores[row] = self._retriever.scores(samples)[candidates]
+                scores[row] = items.scores(written.texts)[candidates]
             except MethodError as error:
                 raise MethodError(f"calrec, user {histories.users[row]}: {error}") from error
         return scores
 
-    def _generated(self, histories: Histories) -> list[list[Any]]:
-        """Return the `GeneratedText`s of each user, and keep them in the run folder."""
-        from methods.calrec.retrieval import GeneratedText
-
-        found: list[list[Any]] = [[] for _ in range(len(histories))]
+    def _written(self, histories: Histories) -> list[Any]:
+        """Return what was written for each user, kept in the run folder."""
+        found: list[Any] = []
         with self._context.progress.bar("generation", len(histories), "users") as bar:
-            for row, samples in self._sampled(histories):
-                found[row] = [
-                    GeneratedText(self._backbone.text(sample.ids), sample.log_probability)
-                    for sample in samples
-                ]
-                self._counts["tokens"] += sum(len(sample.ids) for sample in samples)
-                self._counts["cut_off"] += sum(not sample.stopped for sample in samples)
-                bar.advance()
-        self._keep(histories.users, found)
+            for start in range(0, len(histories), USERS_PER_FILE):
+                rows = np.arange(start, min(start + USERS_PER_FILE, len(histories)))
+                part = histories.select(rows)
+                found += self._written_or_found(part, bar)
         return found
 
-    def _sampled(self, histories: Histories) -> Iterator[tuple[int, Sequence[Any]]]:
-        """Yield (row, its `Sample`s), in any order."""
-        from methods.calrec.generation import LogitsError, generate
-        from methods.calrec.precision import generating
+    def _written_or_found(self, histories: Histories, bar: Any) -> list[Any]:
+        from methods.calrec.texts import name_of, read_texts, write_texts
 
-        prompts = [self._maker.prompt(items) for items in histories]
-        uniforms = [self._uniforms(int(user)) for user in histories.users]
-        try:
-            backbone = generating(self._backbone, self.settings.generation_precision)
-            yield from generate(backbone, prompts, uniforms, self.settings.temperature)
-        except LogitsError as error:
-            row = error.prompt
-            raise MethodError(
-                f"calrec's model gave logits that are NaN or infinite for user "
-                f"{histories.users[row]} (history of {histories.lengths[row]} items): its weights "
-                "are damaged or training diverged; check the backbone's files, or lower "
-                "calrec.learning_rate"
-            ) from error
+        own, settings = self._context.work_dir / "generated", self.settings
+        if self._validating is not None:
+            written = self._write(histories, settings.validation_samples, FREE, bar)
+            folder = own / f"validation-{self._validating}"
+            write_texts(folder / name_of(histories), histories, written)
+            return written
+        name = name_of(histories)
+        earlier = read_texts(self._texts / name, histories)
+        written = earlier or self._write(histories, settings.n_generated, settings.decoding, bar)
+        if earlier is None:
+            write_texts(self._texts / name, histories, written)
+        else:
+            bar.advance(len(written))
+        write_texts(own / name, histories, written)
+        self._accounts.add(written, self._catalogue, self._matcher, earlier is not None)
+        return written
 
-    def _uniforms(self, user: int) -> NDArray[np.float64]:
-        """Return float64 [n_generated, max_new_tokens], the random numbers of one user."""
-        shape = (self.settings.n_generated, self._max_new_tokens)
-        return self._context.user_generator(user).random(shape)
-
-    def _keep(self, users: NDArray[np.int64], generated: Sequence[Sequence[Any]]) -> None:
-        """Write one JSON line per user (index, texts, scores) and count."""
-        lines = []
-        for user, samples in zip(users.tolist(), generated, strict=True):
-            distinct = {sample.text for sample in samples}
-            self._counts["users"] += 1
-            self._counts["distinct"] += len(distinct)
-            self._counts["off_catalogue"] += sum(
-                sample.text not in self._catalogue for sample in samples
-            )
-            lines.append(
-                {
-                    "user": user,
-                    "texts": [sample.text for sample in samples],
-                    "log_probabilities": [sample.log_probability for sample in samples],
-                }
-            )
-        with atomic_write(free_path(self._folder)) as stream:
-            for line in lines:
-                stream.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+    def _write(self, histories: Histories, n_samples: int, decoding: str, bar: Any) -> list[Any]:
+        found: list[Any] = [None] * len(histories)
+        for row, written in self._writer.write(
+            histories, n_samples, decoding, weights_changed=self._weights_changed
+        ):
+            found[row] = written
+            bar.advance()
+        self._weights_changed = self._validating is not None
+        return found
 
     def describe(self) -> Mapping[str, Any]:
-        """Return parameters, tokens and what the generated texts were like."""
+        """Return parameters, what training and generation took, what the texts were like."""
         if not self._fitted:
             return {}
-        users = max(1, self._counts["users"])
-        texts = users * self.settings.n_generated
-        return {
-            "parameters": self._backbone.n_parameters,
+        from methods.calrec.accounting import utilisation
+
+        settings, n_weights = self.settings, self._backbone.n_parameters
+        device = self._context.device
+        found = {
+            "parameters": n_weights,
             "note": self._note(),
             **self._backbone_identity(),
-            "max_new_tokens": self._max_new_tokens,
+            "max_new_tokens": self._writer.max_new_tokens,
             **self._training,
-            "users_generated_for": self._counts["users"],
-            "generated_tokens": self._counts["tokens"],
-            "distinct_texts_per_user": self._counts["distinct"] / users,
-            "off_catalogue_share": self._counts["off_catalogue"] / texts,
-            "cut_off_share": self._counts["cut_off"] / texts,
+            "fine_tuning_learning_rate": settings.fine_tuning_rate,
         }
+        if rate := self._training.get("fine_tuning_tokens_per_second"):
+            found |= utilisation("fine_tuning", 6 * n_weights * rate, device)
+        if self._reranker is None:
+            found |= self._accounts.report(
+                len(self._catalogue), n_weights, self._writer.seconds, device,
+                settings.price_per_hour,
+            )  # fmt: skip
+        return found
 
     def _backbone_identity(self) -> dict[str, Any]:
         """Return which backbone was loaded, and which settings did nothing for it."""
@@ -261,27 +261,38 @@ class CALRec(Method):
         return found
 
     def _note(self) -> str:
+        """Return in one line what was trained, on what, by which losses."""
         settings = self.settings
         if settings.backbone != TINY:
             name = Path(settings.backbone).name
             if settings.random_weights:
                 name += " (its architecture, from random weights)"
-            tuned = "NIG loss only" if settings.epochs else "not fine-tuned"
-            return f"backbone {name}, {tuned}"
-        epochs = settings.tiny_pretraining_epochs
-        taught = (
-            f"stand-in for pre-training: language modelling over training histories, "
-            f"{epochs} epochs"
-            if epochs
-            else "no pre-training"
-        )
-        tuned = "then NIG loss" if settings.epochs else "not fine-tuned"
-        return f"tiny backbone from random weights; {taught}; {tuned}"
+            parts = [f"backbone {name}"]
+        elif settings.tiny_pretraining_epochs:
+            parts = [
+                "tiny backbone from random weights; stand-in for pre-training: language modelling "
+                f"over training histories, {settings.tiny_pretraining_epochs} epochs"
+            ]
+        else:
+            parts = ["tiny backbone from random weights; no pre-training"]
+        if settings.lora_rank and (settings.epochs or settings.stage1):
+            parts.append(f"LoRA of rank {settings.lora_rank} in place of all weights")
+        parts.append(self._tuned())
+        if settings.decoding == TRIE:
+            parts.append("decoding constrained to the catalogue, not in the paper")
+        if settings.rerank is not None:
+            parts.append(f"reranks {settings.rerank}, not in the paper")
+        return "; ".join(parts)
 
-
-def free_path(folder: Path) -> Path:
-    """Return the first path ``0001.jsonl``, ``0002.jsonl``, … in ``folder`` that is not taken."""
-    number = 1
-    while (path := folder / f"{number:04d}.jsonl").exists():
-        number += 1
-    return path
+    def _tuned(self) -> str:
+        settings = self.settings
+        stages = [f"stage I on {Path(settings.stage1).stem}"] if settings.stage1 else []
+        if settings.epochs:
+            steps = self._training.get("fine_tuning_steps", 0)
+            few = f", {steps} steps" if settings.fine_tuning_steps else ""
+            stages.append(f"stage II{few}")
+        if not stages:
+            return "not fine-tuned"
+        contrastive = settings.alpha or settings.beta
+        losses = "NIG and contrastive losses" if contrastive else "NIG loss only"
+        return f"{' and '.join(stages)}, {losses}"

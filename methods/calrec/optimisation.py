@@ -1,13 +1,14 @@
-"""Optimiser steps, and the weights of the best epoch: nothing here knows what is learnt."""
+"""Optimiser steps: nothing here knows what is learnt."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import MethodError
+from methods._gathering import add_up_gradients
 
 # what the cosine leaves of the peak learning rate
 FINAL_SHARE = 0.1
@@ -15,16 +16,17 @@ FINAL_SHARE = 0.1
 
 @dataclass
 class Optimisation:
-    """An AdamW optimiser with warm-up, an optional cosine, and clipping.
+    """A fused AdamW optimiser with warm-up, an optional cosine, and clipping.
 
     Attributes:
+        parameters: the weights that are trained.
         peak: the learning rate after the warm-up.
         warmup_steps: steps over which it rises from 0.
         cosine_steps: steps after which it has fallen to a tenth; None for a constant rate.
         clip: largest norm of the gradient, 0 for none.
     """
 
-    model: Any
+    parameters: Sequence[Any]
     peak: float
     weight_decay: float
     warmup_steps: int
@@ -35,11 +37,12 @@ class Optimisation:
         import torch
 
         self.steps = 0
-        self._optimiser = torch.optim.AdamW(
-            self.model.parameters(),
+        self.optimiser = torch.optim.AdamW(
+            self.parameters,
             lr=self.peak,
             weight_decay=self.weight_decay,
             betas=(0.9, 0.95),
+            fused=True,
         )
 
     def rate(self) -> float:
@@ -51,52 +54,36 @@ class Optimisation:
         fallen = FINAL_SHARE + (1 - FINAL_SHARE) * 0.5 * (1 + math.cos(math.pi * share))
         return rate * fallen
 
-    def step(self) -> None:
-        """Apply the accumulated gradients and clear them."""
+    def step(self, stage: str) -> float:
+        """Apply the accumulated gradients and clear them; return their norm before clipping.
+
+        Raises:
+            MethodError: the norm is no finite number; the weights are as they were.
+        """
         import torch
 
+        add_up_gradients(self.parameters)
+        norm = finite(gradient_norm(self.parameters), f"{stage} (the norm of its gradient)")
         if self.clip:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-        for group in self._optimiser.param_groups:
+            torch.nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
-        self._optimiser.step()
-        self._optimiser.zero_grad(set_to_none=True)
+        self.optimiser.step()
+        self.zero()
         self.steps += 1
+        return norm
+
+    def zero(self) -> None:
+        """Clear the gradients."""
+        self.optimiser.zero_grad(set_to_none=True)
 
 
-class BestEpoch:
-    """Keeps the weights of the best validated epoch, in memory."""
+def gradient_norm(parameters: Sequence[Any]) -> float:
+    """Return the Euclidean norm of all gradients together."""
+    import torch
 
-    def __init__(self, model: Any, patience: int, validate: Callable[[int], float] | None) -> None:
-        self._model, self._patience, self._validate = model, patience, validate
-        self._best, self._best_epoch, self._last = -math.inf, 0, 0
-        self._weights: dict[str, Any] | None = None
-
-    def saw(self, epoch: int) -> float | None:
-        """Validate ``epoch`` and keep its weights if it is the best; returns the metric."""
-        self._last = epoch
-        if self._validate is None:
-            return None
-        metric = self._validate(epoch)
-        if metric > self._best:
-            self._best, self._best_epoch = metric, epoch
-            self._weights = {
-                name: tensor.detach().to("cpu", copy=True)
-                for name, tensor in self._model.state_dict().items()
-            }
-        return metric
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether more epochs than ``patience`` went by without a better one."""
-        return self._validate is not None and self._last - self._best_epoch > self._patience
-
-    def restore(self) -> int:
-        """Put the best weights back; returns their epoch, the last one without validation."""
-        if self._weights is None:
-            return self._last
-        self._model.load_state_dict(self._weights)
-        return self._best_epoch
+    found = [weights.grad for weights in parameters if weights.grad is not None]
+    return float(torch.nn.utils.get_total_norm(found)) if found else 0.0
 
 
 def finite(loss: float, stage: str) -> float:
@@ -108,6 +95,6 @@ def finite(loss: float, stage: str) -> float:
     if not math.isfinite(loss):
         raise MethodError(
             f"calrec's loss became {loss} during {stage}: lower the learning rate, or set "
-            "calrec.gradient_clip"
+            "calrec.gradient_clip; the last state that was saved is as it was"
         )
     return loss

@@ -11,7 +11,7 @@ import copy
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from methods.calrec.settings import BFLOAT16
+from methods.calrec.settings import AUTO, BFLOAT16, FLOAT32
 
 if TYPE_CHECKING:
     from methods.calrec.backbone import Backbone
@@ -19,11 +19,17 @@ if TYPE_CHECKING:
 BFLOAT16_DEVICES = frozenset({"cuda"})
 
 
-def training_precision(device: str) -> contextlib.AbstractContextManager[Any]:
-    """Return the context in which the model is trained on ``device``."""
+def training_precision(
+    device: str, precision: str = AUTO
+) -> contextlib.AbstractContextManager[Any]:
+    """Return the context in which the model is trained on ``device``.
+
+    "auto" takes bfloat16 on a GPU; on a CPU float32, whatever instructions it has: they differ
+    between machines, and ranks shall not.
+    """
     import torch
 
-    if device not in BFLOAT16_DEVICES:
+    if precision == FLOAT32 or (precision == AUTO and device not in BFLOAT16_DEVICES):
         return contextlib.nullcontext()
     return torch.autocast(device, dtype=torch.bfloat16)
 

@@ -21,10 +21,17 @@ Tokenise = Callable[[str], list[int]]
 
 @dataclass(frozen=True)
 class TrainingPair:
-    """A prompt and the tokens to be generated after it, end-of-sequence token included."""
+    """A prompt and the tokens to be generated after it, end-of-sequence token included.
+
+    Attributes:
+        prompt: token ids.
+        target: token ids, the last one ends it.
+        n_opening: how many of the prompt's first tokens are special ones.
+    """
 
     prompt: list[int]
     target: list[int]
+    n_opening: int = 0
 
 
 class SequenceMaker:
@@ -57,11 +64,13 @@ class SequenceMaker:
         self._tokenise = tokenise
         self._items: dict[int, list[int]] = {}
         self.eos_id = eos_id
+        self._n_opening = len(opening_ids)
         self.opening = [*opening_ids, *tokenise(template.opening)]
-        self.next_prefix = tokenise(template.next_prefix)
+        self.between = tokenise(template.between)
+        self.closing = tokenise(template.closing)
         self.max_history_items = max_history_items
         self.max_input_tokens = max_input_tokens
-        fixed = len(self.opening) + len(self.next_prefix)
+        fixed = len(self.opening) + len(self.closing)
         if max_input_tokens <= fixed:
             raise UsageError(
                 f"calrec.max_input_tokens = {max_input_tokens} leaves no room for an item: the "
@@ -89,14 +98,14 @@ class SequenceMaker:
         """
         kept = self._that_fit(self._newest(items))
         ids = list(self.opening)
-        for tokens in kept:
-            ids += [*tokens, *self.next_prefix]
+        for place, tokens in enumerate(kept, 1):
+            ids += [*tokens, *(self.closing if place == len(kept) else self.between)]
         return ids
 
     def pair(self, items: IntArray) -> TrainingPair:
         """Return prompt and target of a history whose last item is to be generated."""
         target = [*self.item(int(items[-1])), self.eos_id]
-        return TrainingPair(self.prompt(items[:-1]), target)
+        return TrainingPair(self.prompt(items[:-1]), target, self._n_opening)
 
     def window(self, items: IntArray) -> list[int]:
         """Return prompt and target of `pair` as one sequence."""
@@ -109,11 +118,11 @@ class SequenceMaker:
         return items[max(0, len(items) - self.max_history_items) :]
 
     def _that_fit(self, items: IntArray) -> list[list[int]]:
-        room = self.max_input_tokens - len(self.opening)
+        room = self.max_input_tokens - len(self.opening) - len(self.closing) + len(self.between)
         kept: list[list[int]] = []
         for index in items[::-1]:
             tokens = self.item(int(index))
-            room -= len(tokens) + len(self.next_prefix)
+            room -= len(tokens) + len(self.between)
             if room < 0:
                 if not kept:
                     kept.append(tokens[-room:])

@@ -12,6 +12,13 @@ TOKEN_MEAN = "token_mean"  # noqa: S105 - a reduction, no password
 SEQUENCE_SUM = "sequence_sum"
 AUTO, FLOAT32, BFLOAT16 = "auto", "float32", "bfloat16"
 
+BM25, HIERARCHICAL = "bm25", "hierarchical"
+FREE, TRIE = "free", "trie"
+CALREC_TEMPLATE, GPT4REC_TEMPLATE = "calrec", "gpt4rec"
+FULL_TEXT, TITLE = "full", "title"
+BUILT_IN, VLLM = "built-in", "vllm"
+
+PAPER_MIXTURE = "calrec-stage-one"
 PAPER_LEARNING_RATE = 1e-4
 TINY_LEARNING_RATE = 5e-4  # tiny is too small and too new for the paper's
 
@@ -29,6 +36,25 @@ class Settings:
         False,
         "start any backbone from random weights of its architecture, its own untrained self, "
         "whatever its files hold (tiny starts so anyway)",
+    )
+    lora_rank: int = setting(
+        0,
+        "rank of LoRA's adapters (peft) on all linear layers, the only weights then trained; 0 "
+        "trains the whole model (the paper)",
+        minimum=0,
+    )
+    lora_alpha: int = setting(16, "LoRA's scale, divided by the rank", minimum=1)
+    lora_dropout: float = setting(0.0, "dropout before LoRA's adapters", minimum=0, maximum=1)
+    template: str = setting(
+        CALREC_TEMPLATE,
+        "prompt strings: calrec (section 3.2) or gpt4rec (table 6: items in a row, one question)",
+        choices=(CALREC_TEMPLATE, GPT4REC_TEMPLATE),
+    )
+    item_text: str = setting(
+        FULL_TEXT,
+        "what of an item is read, written and searched: its full text, or its first attribute "
+        "alone (GPT4Rec reads titles)",
+        choices=(FULL_TEXT, TITLE),
     )
     tiny_vocabulary: int = setting(
         4096, "tokens of tiny's tokeniser at most, the 256 bytes included", minimum=300
@@ -51,8 +77,24 @@ class Settings:
     tiny_window_items: int = setting(
         20, "items in a stretch of history that the stand-in reads at once", minimum=1
     )
+    stage1: str | None = setting(
+        None,
+        "the mixture of stage I, joint fine-tuning before the data set's own: `calrec-stage-one` "
+        "(the paper's fourteen categories), `local-stage-one`, or a .toml file; none leaves "
+        "stage I out",
+    )
+    stage1_steps: int = setting(150_000, "steps of stage I (the paper: 150,000)", minimum=1)
+    stage1_check_every: int = setting(
+        15_000,
+        "steps between checkpoints of stage I, the best of which is kept by the mixture's "
+        "selecting data set",
+        minimum=1,
+    )
     epochs: int = setting(
         10, "epochs of fine-tuning at most, one target per user in each; 0 leaves it out", minimum=0
+    )
+    fine_tuning_steps: int | None = setting(
+        None, "steps of fine-tuning at most, within its epochs; none: all", minimum=1
     )
     learning_rate: float | None = setting(
         None,
@@ -72,6 +114,40 @@ class Settings:
     gradient_clip: float = setting(
         1.0, "largest norm of a step's gradient; 0 leaves it as it is", minimum=0
     )
+    training_precision: str = setting(
+        AUTO,
+        "products in training: auto (bfloat16 on a GPU, else float32), float32 or bfloat16; "
+        "weights and losses are float32",
+        choices=(AUTO, FLOAT32, BFLOAT16),
+    )
+    gradient_checkpointing: bool = setting(
+        False, "compute activations again in place of keeping them: less memory, more time"
+    )
+    save_minutes: float = setting(
+        5.0, "minutes between states from which a stopped training goes on", minimum=0
+    )
+    alpha: float = setting(
+        0.125, "weight of L_TT, history and target against target (the paper: 0.125)"
+    )
+    beta: float = setting(
+        -0.025,
+        "weight of L_UT, history against target (the paper: -0.025, negative: it raises that loss "
+        "a little; 0 for games)",
+    )
+    contrastive_temperature: float = setting(
+        0.5, "divides cosines in the contrastive losses (the paper: 0.5)", minimum=1e-3
+    )
+    mask_same_target: bool = setting(
+        False, "leave users of the same target out of the negatives (the paper does not say so)"
+    )
+    pool_special_tokens: bool = setting(
+        False, "whether begin and end of sequence count in the mean-pooled vectors"
+    )
+    term_norms: bool = setting(
+        True,
+        "log each loss's own gradient norm, at the first step of every epoch (it takes as long as "
+        "one to three steps more)",
+    )
     nig_reduction: str = setting(
         TOKEN_MEAN,
         "token_mean: next-item generation loss averaged over target tokens; sequence_sum: summed "
@@ -86,6 +162,9 @@ class Settings:
         "users in the sample on which each epoch of fine-tuning is validated; 0: no validation, "
         "the last epoch counts",
         minimum=0,
+    )
+    validation_samples: int = setting(
+        8, "texts sampled per user in validation, in place of n_generated", minimum=1
     )
     patience: int = setting(
         2, "epochs in a row without a better validation NDCG@10 that are borne", minimum=0
@@ -111,6 +190,31 @@ class Settings:
         "tokens of a generated text at most (the paper: 80); none: the longest item text of the "
         "catalogue and the token that ends it",
         minimum=1,
+    )
+    decoding: str = setting(
+        FREE,
+        "free, or trie (not in the paper): only texts of the catalogue can be written, and a text "
+        "ends as soon as it can be but one",
+        choices=(FREE, TRIE),
+    )
+    generator: str = setting(
+        BUILT_IN,
+        "what samples: the built-in one, or vllm where it is installed",
+        choices=(BUILT_IN, VLLM),
+    )
+    rerank: str | None = setting(
+        None,
+        "not in the paper: the method, NAME or NAME:PRESET, whose best items are ordered by the "
+        "probabilities of their texts, in place of generation and retrieval",
+    )
+    rerank_top_k: int = setting(50, "how many of that method's items are reranked", minimum=1)
+    matching: str = setting(
+        BM25,
+        "from texts to items: bm25 (algorithm 1) or hierarchical (section 6: equal attributes)",
+        choices=(BM25, HIERARCHICAL),
+    )
+    price_per_hour: float | None = setting(
+        None, "what the machine costs an hour, in any currency, for the cost per user", minimum=0
     )
     n_predictions: int = setting(
         10, "distinct texts kept per user, N_pred (the paper: 10)", minimum=1

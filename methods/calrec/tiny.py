@@ -17,12 +17,14 @@ END_OF_SEQUENCE = "<|end|>"
 PADDING = "<|pad|>"
 
 
-def train_tokenizer(item_texts: Sequence[str], template: Template, vocabulary: int) -> Any:
+def train_tokenizer(
+    item_texts: Sequence[str], templates: Sequence[Template], vocabulary: int
+) -> Any:
     """Learn a byte-level BPE tokeniser from item texts.
 
     Args:
         item_texts: the catalogue's texts.
-        template: the prompt strings, which become single tokens.
+        templates: the prompt strings, which become single tokens.
         vocabulary: the largest number of tokens, the 256 bytes included.
 
     Returns:
@@ -43,11 +45,13 @@ def train_tokenizer(item_texts: Sequence[str], template: Template, vocabulary: i
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     texts = sorted(set(item_texts))
-    tokenizer.train_from_iterator([template.item(text) for text in texts], trainer, len(texts))
+    tokenizer.train_from_iterator([templates[0].item(text) for text in texts], trainer, len(texts))
     tokenizer.add_tokens(
         [
             AddedToken(piece, normalized=False, special=False)
-            for piece in (template.opening, template.next_prefix)
+            for piece in dict.fromkeys(
+                piece for template in templates for piece in (template.opening, template.closing)
+            )
         ]
     )
     return PreTrainedTokenizerFast(

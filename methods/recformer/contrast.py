@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
+from methods._gathering import gathered, own_process, own_rows
 from methods.recformer.encoding import Encoder
-from methods.recformer.gathering import gathered, own_process, own_rows
 from methods.recformer.masking import Head, Hidden
 from methods.recformer.model import cosine_scores, normalised
 from methods.recformer.precision import products

@@ -16,7 +16,8 @@ import torch
 
 from harness.errors import MethodError
 from harness.method import RunContext
-from methods.recformer import checkpoints, gathering
+from methods import _gathering as gathering
+from methods.recformer import checkpoints
 from methods.recformer.checkpoints import Cost, Standing
 from methods.recformer.contrast import Contrast, Guessing
 from methods.recformer.encoding import Encoder

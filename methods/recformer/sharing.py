@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import torch
 
 from harness.files import canonical_json
 from harness.method import RunContext, SourceDomain
-from methods.recformer import checkpoints, gathering
+from methods import _gathering as gathering
+from methods.recformer import checkpoints
 from methods.recformer.checkpoints import Cost
 from methods.recformer.encoding import Encoder
 from methods.recformer.precision import chosen_precision
@@ -73,12 +74,6 @@ def key_of(settings: Settings, seed: int, device: str = "cpu") -> str:
     return canonical_json({"settings": values, "seed": seed})
 
 
-@contextlib.contextmanager
-def _folder(settings: Settings, context: RunContext) -> Iterator[Path]:
+def _folder(settings: Settings, context: RunContext) -> contextlib.AbstractContextManager[Path]:
     """Hold the result's folder; of several processes, the first one holds it for all."""
-    key = key_of(settings, context.seed, context.device)
-    if gathering.own_process():
-        yield context.shared_dir(key)
-        return
-    with context.shared(key) as folder:
-        yield folder
+    return gathering.first_holds(context, key_of(settings, context.seed, context.device))

@@ -40,7 +40,7 @@ def make_backbone(make_settings: Callable[..., Any]) -> Callable[..., Any]:
 
     def make(scale: float = 1.0, seed: int = 3, **values: Any) -> Any:
         settings = make_settings(**values)
-        backbone = load_backbone(settings, CATALOGUE, Template("bought"), "cpu", seed)
+        backbone = load_backbone(settings, CATALOGUE, [Template("bought")], "cpu", seed)
         backbone.model.get_input_embeddings().weight.data.mul_(scale)
         return backbone
 

@@ -83,8 +83,8 @@ def test_texts_survive_tokenising(make_backbone: Make) -> None:
 def test_prompt_strings_are_single_tokens_of_tiny(make_backbone: Make) -> None:
     backbone, template = make_backbone(), Template("bought")
     assert len(backbone.tokenise(template.opening)) == 1
-    assert len(backbone.tokenise(template.next_prefix)) == 1
-    assert backbone.tokenise(template.next_prefix)[0] in backbone.stop_ids
+    assert len(backbone.tokenise(template.closing)) == 1
+    assert backbone.tokenise(template.closing)[0] in backbone.stop_ids
     assert backbone.tokenise(template.opening)[0] not in backbone.stop_ids
 
 
@@ -178,7 +178,7 @@ def test_any_backbone_can_start_from_random_weights(
     def weights(seed: int) -> torch.Tensor:
         method = METHOD(make_settings(**values))
         method.fit(make_data([[0, 1, 2, 3]]), make_context(seed))
-        assert "from random weights), not fine-tuned" in method.describe()["note"]
+        assert "from random weights); not fine-tuned" in method.describe()["note"]
         assert method.describe()["parameters"] == sum(p.numel() for p in stored.parameters())
         return torch.cat([p.detach().flatten() for p in method._backbone.model.parameters()])
 

@@ -53,20 +53,23 @@ def test_a_fitted_method_survives_pickling(fitted: Any) -> None:
 
 
 def test_the_random_numbers_are_those_of_the_context(fitted: Any, make_context: Make) -> None:
-    shape = fitted._uniforms(7).shape
-    expected = make_context(seed=0).user_generator(7).random(shape)
-    np.testing.assert_array_equal(fitted._uniforms(7), expected)
+    found = fitted._writer.uniforms(7, 8)
+    expected = make_context(seed=0).user_generator(7).random(found.shape)
+    np.testing.assert_array_equal(found, expected)
+    assert found.shape == (8, fitted._writer.max_new_tokens)
 
 
 def test_texts_and_scores_are_kept_in_the_run_folder(fitted: Any, make_context: Make) -> None:
     fitted.score(TESTED, ALL)
-    fitted.score(TESTED, ALL)
-    files = sorted((make_context().work_dir / "generated").glob("*.jsonl"))
-    assert [path.name for path in files] == ["0001.jsonl", "0002.jsonl"]
+    fitted.score(TESTED.select(np.array([1, 2])), ALL)
+    folder = make_context().work_dir / "generated"
+    files = sorted(folder.glob("*.jsonl"), key=lambda path: -path.stat().st_size)
+    assert len(files) == 2
     lines = [json.loads(line) for line in files[0].read_text().splitlines()]
     assert [line["user"] for line in lines] == [3, 5, 8, 9]
     assert all(len(line["texts"]) == len(line["log_probabilities"]) == 8 for line in lines)
-    assert files[0].read_bytes() == files[1].read_bytes()
+    fewer = [json.loads(line) for line in files[1].read_text().splitlines()]
+    assert [line["texts"] for line in fewer] == [line["texts"] for line in lines[1:3]]
 
 
 def test_describe_counts_what_was_generated(fitted: Any) -> None:
@@ -83,7 +86,7 @@ def test_describe_counts_what_was_generated(fitted: Any) -> None:
 
 def test_the_limit_of_new_tokens_comes_from_the_catalogue(fitted: Any) -> None:
     longest = max(len(fitted._backbone.tokenise(f" {text}")) for text in fitted._catalogue)
-    assert fitted._max_new_tokens == longest + 1
+    assert fitted._writer.max_new_tokens == longest + 1
 
 
 def test_the_same_seed_gives_the_same_texts(
@@ -104,18 +107,24 @@ def test_the_same_seed_gives_the_same_texts(
 def test_presets_leave_trainings_out(
     preset: str, make_context: Make, make_data: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from methods.calrec import training
+    from methods.calrec import training, weights
 
     called = []
-    monkeypatch.setattr(training, "pretrain", lambda *_: called.append("stand-in") or 0)
-    monkeypatch.setattr(training, "fine_tune", lambda *_, **__: called.append("tuning") or (0, 0))
+    for name in ("stand_in", "stage_one", "stage_two"):
+        original = getattr(training, name)
+
+        def watched(*arguments: Any, name: str = name, original: Any = original) -> Any:
+            called.append(name)
+            return original(*arguments)
+
+        monkeypatch.setattr(weights, name, watched)
     layers = [
         Layer("quick", METHOD.card.quick_settings),
         Layer("preset", METHOD.card.presets[preset]),
     ]
     method = METHOD(resolve(METHOD.Settings, "calrec", layers)[0])
     method.fit(make_data([[1, 2, 3]]), make_context())
-    assert called == (["stand-in"] if preset == "pretrained-only" else [])
+    assert called == (["stand_in"] if preset == "pretrained-only" else [])
     assert np.isfinite(method.score(TESTED, ALL)).all()
 
 
@@ -195,7 +204,7 @@ def test_logits_that_are_not_finite_name_the_user(fitted: Any) -> None:
     fitted._backbone.model.get_input_embeddings().register_forward_hook(spoilt)
     with pytest.raises(MethodError, match=r"for user 5 \(history of 2 items\)"):
         fitted.score(TESTED, ALL)
-    assert fitted._counts["tokens"] == 0
+    assert fitted._accounts.tokens == 0
     assert np.isfinite(fitted.score(TESTED.select(np.array([0, 2, 3])), ALL)).all()
 
 

@@ -96,9 +96,9 @@ def test_a_long_prompt_loses_whole_oldest_items(items: list[int], room: int) -> 
 
 
 def test_an_item_too_long_by_itself_is_cut_on_its_left() -> None:
-    fixed = len(Template("bought").opening) + len(Template("bought").next_prefix)
+    fixed = len(Template("bought").opening) + len(Template("bought").closing)
     ids = maker(fixed + 3).prompt(np.array([1, 25]))
-    opening, closing = Template("bought").opening, Template("bought").next_prefix
+    opening, closing = Template("bought").opening, Template("bought").closing
     assert readable(ids) == f"{opening}-25{closing}"
 
 

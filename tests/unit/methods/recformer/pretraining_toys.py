@@ -13,9 +13,9 @@ import torch
 from harness.histories import Histories
 from harness.method import Input, RunContext, SourceDomain
 from harness.progress import Progress
+from methods._gathering import add_up_gradients, added_up
 from methods.recformer.contrast import Contrast, Guessing
 from methods.recformer.encoding import Encoder
-from methods.recformer.gathering import add_up_gradients, added_up
 from methods.recformer.masking import Head, hidden
 from methods.recformer.settings import Settings
 from methods.recformer.sharing import pretrained

@@ -5,19 +5,23 @@ they are. Process r reads the rows r, r + n, r + 2n, … of every batch. Each co
 whole batch from everybody's vectors, with the gradient of its own vectors alone; so gradients add
 up, over processes, to those of one process that reads all.
 
-The harness runs a cell in one process and starts no others: this is for programs of one's own that
-call `methods.recformer.pretraining.PreTraining` in each of several processes.
+The harness runs a cell in one process and starts no others: this is for programs that train in
+several (`methods.calrec.several`, or one's own around `methods.recformer.pretraining`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as processes
 from numpy.typing import NDArray
+
+from harness.method import RunContext
 
 
 def n_processes() -> int:
@@ -88,3 +92,13 @@ def agreed(value: Any) -> Any:
 
 def _several() -> bool:
     return bool(processes.is_available() and processes.is_initialized())
+
+
+@contextlib.contextmanager
+def first_holds(context: RunContext, key: str) -> Iterator[Path]:
+    """Give the folder of a key; of several processes, the first one holds it for all."""
+    if own_process():
+        yield context.shared_dir(key)
+        return
+    with context.shared(key) as folder:
+        yield folder
