@@ -141,10 +141,12 @@ class Stage:
                 return self.plan.accumulate(batch, self._standing.steps, self._standing.step == 0)
             except torch.OutOfMemoryError as error:
                 self.optimisation.zero()
-                if not self.halve():
+                # several processes must read in step with each other
+                if gathering.n_processes() > 1 or not self.halve():
                     raise MethodError(
-                        f"calrec's {self.plan.name} ran out of memory with one sequence at a "
-                        "time: choose a smaller backbone or calrec.max_input_tokens, or set "
+                        f"calrec's {self.plan.name} ran out of memory with passes as small as "
+                        "they get (of several processes, as they are): choose a smaller backbone, "
+                        "calrec.max_input_tokens or calrec.tokens_at_once, or set "
                         "calrec.gradient_checkpointing or calrec.lora_rank"
                     ) from error
                 self.context.progress.warn(

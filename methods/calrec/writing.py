@@ -58,6 +58,7 @@ class Writer:
         backbone.check_room(settings.max_input_tokens, self.max_new_tokens)
         self._trie: Trie | None = None
         self._copy: Backbone | None = None
+        self._engines: dict[int, Any] = {}
         self.seconds = 0.0
 
     def write(
@@ -76,6 +77,7 @@ class Writer:
         """
         if weights_changed or self._copy is None:
             self._copy = generating(self._backbone, self._settings.generation_precision)
+            self._engines.clear()
         prompts = [self._maker.prompt(items) for items in histories]
         started = time.perf_counter()
         try:
@@ -103,7 +105,7 @@ class Writer:
             seeds = [self._context.user_generator(int(user)) for user in histories.users]
             yield from generate_with_vllm(
                 self._copy, prompts, [int(g.integers(2**31)) for g in seeds], n_samples,
-                self.max_new_tokens, settings.temperature,
+                self.max_new_tokens, settings.temperature, self._engines,
             )  # fmt: skip
             return
         uniforms = [self.uniforms(int(user), n_samples) for user in histories.users]
