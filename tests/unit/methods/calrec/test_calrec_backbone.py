@@ -208,9 +208,14 @@ def test_dropout_is_seeded(
     transformers.GPT2LMHeadModel(config).save_pretrained(folder)
     backbone.tokenizer.save_pretrained(folder)
 
+    runs = iter("abcd")  # a folder each: nothing must be taken from the run before
+
     def losses(noise: int, seed: int = 0) -> list[float]:
         logged: list[dict[str, Any]] = []
-        context = dataclasses.replace(make_context(seed), log_fn=logged.append)
+        context = make_context(seed)
+        own = context.work_dir / next(runs)
+        own.mkdir()
+        context = dataclasses.replace(context, log_fn=logged.append, work_dir=own)
         method = METHOD(make_settings(backbone=str(folder), epochs=2, batch_size=2))
         torch.manual_seed(noise)
         method.fit(make_data([[0, 1, 2, 3], [4, 5, 6], [7, 8]]), context)

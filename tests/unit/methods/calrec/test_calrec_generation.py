@@ -14,6 +14,7 @@ from methods.calrec import masks
 from methods.calrec.generation import LogitsError, draw, generate
 from methods.calrec.masks import left_padded
 from methods.calrec.rehearsal import check_generation
+from tests.unit.methods.calrec.families import FAMILIES, model_of
 
 torch = pytest.importorskip("torch")
 
@@ -43,7 +44,7 @@ def rescored(backbone: Any, prompt: list[int], ids: Sequence[int]) -> float:
 
 
 @pytest.mark.parametrize("lengths", [(5, 3, 9, 3), (30, 3, 17, 9)])
-@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen3", "gemma3", "gemma2", "mistral"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_scores_are_those_of_a_plain_forward_pass(
     make_backbone: Make, family: str, lengths: tuple[int, ...]
 ) -> None:
@@ -58,43 +59,6 @@ def test_scores_are_those_of_a_plain_forward_pass(
             assert sample.log_probability == pytest.approx(
                 rescored(backbone, prompt, sample.ids), abs=1e-4
             )
-
-
-def model_of(family: str, backbone: Any) -> Any:
-    """A random model of another architecture, with logits far from uniform."""
-    import transformers
-
-    if family == "llama":
-        return backbone.model
-    torch.manual_seed(0)
-    rows = backbone.model.get_input_embeddings().num_embeddings
-    common = {"vocab_size": rows, "bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
-    common["tie_word_embeddings"] = False
-    sizes = {
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 1,
-        "head_dim": 16,
-        **common,
-    }
-    if family == "gpt2":
-        config = transformers.GPT2Config(n_embd=32, n_layer=2, n_head=2, n_positions=64, **common)
-        model = transformers.GPT2LMHeadModel(config)
-    elif family == "qwen3":
-        model = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**sizes))
-    elif family == "mistral":
-        config = transformers.MistralConfig(**sizes, sliding_window=8)
-        model = transformers.MistralForCausalLM(config)
-    else:
-        sizes |= {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 8}
-        name = family.capitalize()
-        text = "Text" if family == "gemma3" else ""
-        config = getattr(transformers, f"{name}{text}Config")(**sizes)
-        model = getattr(transformers, f"{name}ForCausalLM")(config)
-    model.get_output_embeddings().weight.data.normal_(0, 0.3)
-    return model.eval()
 
 
 @pytest.mark.parametrize("family", ["gemma3", "mistral"])

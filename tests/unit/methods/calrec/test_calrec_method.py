@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 import subprocess
@@ -94,9 +95,14 @@ def test_the_same_seed_gives_the_same_texts(
 ) -> None:
     lists = [[(user + step) % 12 for step in range(8)] for user in range(12)]
 
+    runs = iter("abcd")  # a folder each: nothing must be taken from the run before
+
     def scores(seed: int) -> Any:
+        context = make_context(seed)
+        own = context.work_dir / next(runs)
+        own.mkdir()
         method = METHOD(make_settings(tiny_pretraining_epochs=1, epochs=1, validation_users=3))
-        method.fit(make_data(lists), make_context(seed))
+        method.fit(make_data(lists), dataclasses.replace(context, work_dir=own))
         return method.score(TESTED, ALL)
 
     np.testing.assert_array_equal(scores(1), scores(1))
