@@ -86,11 +86,11 @@ def _pairs(fact: Fact, measured: Measured) -> list[list[Pair]]:
     found: dict[tuple[str, str], dict[str, Pair]] = {}
     for paper in PAPER_DATASETS:
         for name in ours(paper):
-            sides = (
+            first, second = (
                 measured.of(4, name, fact.metric, variant, _bound(fact))
                 for variant in (WITH_CONTRASTIVE, WITHOUT_CONTRASTIVE)
             )
-            for pair in same_settings(*sides):
+            for pair in same_settings(first, second, but=("alpha", "beta")):
                 found.setdefault((pair[0].row, pair[1].row), {}).setdefault(paper, pair)
     return [list(pairs.values()) for pairs in found.values()]
 

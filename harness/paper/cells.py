@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from harness.paper.estimates import Estimate
 from harness.paper.facts import Fact
@@ -19,6 +21,7 @@ class Measurement:
         estimate: value and interval.
         basis: what it is a mean over; empty where another measurement of the row says so.
         difference: what sets it apart from the paper's protocol.
+        settings: of the row's method; empty for what was made of several rows.
     """
 
     row: str
@@ -26,6 +29,7 @@ class Measurement:
     estimate: Estimate
     basis: str
     difference: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def value(self) -> float:

@@ -30,6 +30,12 @@ NOT_ALL_METHODS = "an improvement over the best other needs all nine methods"
 NOT_BOTH = "a change needs both sides, with the same settings"
 NOT_KEPT = "records do not tell how generated texts match items"
 NO_INTERVAL = "a ratio of means"
+SHARES = {
+    "format errors": "format_error_share",
+    "all four match": "all_attributes_match_share",
+    "title matches": "title_match_share",
+}
+"""Table 8's columns -> what a record's report calls them."""
 
 
 class Measured:
@@ -72,6 +78,21 @@ class Measured:
             ]
         return self._known[key]
 
+    def shares(self, dataset: str, metric: str) -> Iterator[Measurement]:
+        """Yield one of table 8's shares of generated texts, of every row that kept it."""
+        for expression in self._expressions:
+            if (expression.table, expression.variant) != (8, HIERARCHICAL):
+                continue
+            for row in self._rows_on(dataset):
+                found = row.record.report.get(SHARES[metric])
+                if expression.fits(row.record) and found is not None:
+                    value = Estimate(100 * found, reason="a share of texts, not of users")
+                    told = protocol_difference(dataset, row.record, expression.difference)
+                    seed = f"seed {row.record.seed}"
+                    yield Measurement(
+                        row.label, dataset, value, seed, told, row.record.method["settings"]
+                    )
+
     def _rows_on(self, name: str) -> tuple[MeasuredRow, ...]:
         return self.rows[name].rows if name in self.rows else ()
 
@@ -87,6 +108,7 @@ def _measurement(
         row.estimate(metric, bound),
         f"{row.n_users:,} users{several}",
         protocol_difference(dataset, row.record, difference),
+        row.record.method["settings"],
     )
 
 
@@ -153,8 +175,10 @@ def _derived(fact: Fact, dataset: str, measured: Measured) -> Iterator[Measureme
         theirs = same_settings(of(2, FULL), of(2, FULL, "pessimistic"))
         for hierarchical in ours:
             for plain in theirs:
-                if tail(plain[0].row) == tail(hierarchical[0].row):
+                if alike(plain[0], hierarchical[0], ("matching",)):
                     yield from change(plain, hierarchical)
+    elif fact.variant == HIERARCHICAL and fact.metric in SHARES:
+        yield from measured.shares(dataset, fact.metric)
 
 
 SIDES: Mapping[str, tuple[tuple[int, str], ...]] = {
@@ -179,11 +203,22 @@ def _why_not_derived(fact: Fact, dataset: str, measured: Measured) -> str:
 
 
 def same_settings(
-    first: Iterable[Measurement], second: Iterable[Measurement]
+    first: Iterable[Measurement], second: Iterable[Measurement], but: Sequence[str] = ()
 ) -> list[tuple[Measurement, Measurement]]:
-    """Return the pairs whose rows state the same settings given by hand."""
+    """Return the pairs whose rows have the same settings, but for those named."""
     others = list(second)
-    return [(one, two) for one in first for two in others if tail(one.row) == tail(two.row)]
+    return [(one, two) for one in first for two in others if alike(one, two, but)]
+
+
+def alike(one: Measurement, other: Measurement, but: Sequence[str] = ()) -> bool:
+    """Tell whether two rows have the same settings, but for those named.
+
+    Where either has none, or only others, by those that their labels state were given by hand.
+    """
+    common = set(one.settings) & set(other.settings)
+    if not common:
+        return tail(one.row) == tail(other.row)
+    return all(one.settings[name] == other.settings[name] for name in common - set(but))
 
 
 def change(before: Sequence[Measurement], after: Sequence[Measurement]) -> Iterator[Measurement]:

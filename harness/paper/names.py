@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import Any
 
 from harness.paper.layouts import (
     AFTER_DEDUP,
     BEFORE_DEDUP,
     FULL,
+    HIERARCHICAL,
     PAPER_DATASETS,
+    WITH_CONTRASTIVE,
     WITHOUT_CONTRASTIVE,
 )
 from harness.records import Record
@@ -77,10 +80,43 @@ def after_dedup(record: Record) -> bool:
     return repeats_last(record) and record.protocol["dedup"] == "consecutive"
 
 
-def generation_loss_only(record: Record) -> bool:
-    """Tell whether CALRec was fine-tuned, and with no contrastive loss."""
-    settings = record.method["settings"]
-    return bool(settings.get("epochs")) and not settings.get("alpha") and not settings.get("beta")
+def papers_inference(settings: Mapping[str, Any], matching: str = "bm25") -> bool:
+    """Tell whether CALRec wrote and matched texts as the paper does."""
+    return (
+        settings.get("decoding", "free") == "free"
+        and settings.get("rerank") is None
+        and settings.get("item_text", "full") == "full"
+        and settings.get("matching", "bm25") == matching
+    )
+
+
+def tuned(
+    *, stage_one: bool, stage_two: bool = True, contrastive: bool | None = True,
+    matching: str = "bm25",
+) -> Callable[[Record], bool]:  # fmt: skip
+    """Return what tells whether CALRec was tuned so; ``contrastive`` None accepts both.
+
+    Records from before there were these settings have none: they had neither stage I nor
+    contrastive losses.
+    """
+
+    def is_so(record: Record) -> bool:
+        settings = record.method["settings"]
+        losses = bool(settings.get("alpha") or settings.get("beta"))
+        return (
+            bool(settings.get("stage1")) == stage_one
+            and bool(settings.get("epochs")) == stage_two
+            and contrastive in (None, losses)
+            and settings.get("template", "calrec") == "calrec"
+            and papers_inference(settings, matching)
+        )
+
+    return is_so
+
+
+def untuned_with_gpt4recs_template(record: Record) -> bool:
+    """Tell whether an untuned language model was asked as GPT4Rec asks (table 6)."""
+    return record.method["settings"].get("template") == "gpt4rec" and _untuned(record)
 
 
 def untuned_language_model(record: Record) -> bool:
@@ -89,9 +125,14 @@ def untuned_language_model(record: Record) -> bool:
     The embedded one does not count: its stand-in for pre-training reads the data set's own training
     histories, which the paper's untuned backbone never saw.
     """
+    return record.method["settings"].get("template", "calrec") == "calrec" and _untuned(record)
+
+
+def _untuned(record: Record) -> bool:
     settings = record.method["settings"]
     pretrained = settings.get("backbone", "tiny") != "tiny" and not settings.get("random_weights")
-    return pretrained and not settings.get("epochs")
+    trained = settings.get("epochs") or settings.get("stage1")
+    return pretrained and not trained and papers_inference(settings)
 
 
 def fine_tuned(record: Record) -> bool:
@@ -136,18 +177,46 @@ EXPRESSIONS: tuple[Expression, ...] = (
     Expression(2, "UniSRec-Text", "unisrec:text"),
     Expression(2, "RecFormer", "recformer:*", when=fine_tuned),
     Expression(2, "LIR", "lir", when=repeats_last),
+    Expression(2, FULL, "calrec:*", when=tuned(stage_one=True)),
+    Expression(2, FULL, "calrec:*", "no stage I", tuned(stage_one=False)),
     Expression(
-        2, FULL, "calrec", "neither contrastive losses nor stage I", generation_loss_only
+        2, FULL, "calrec:*", "neither contrastive losses nor stage I",
+        tuned(stage_one=False, contrastive=False),
     ),
-    Expression(3, "no_stage1", "calrec", "no contrastive losses either", generation_loss_only),
-    Expression(3, "no_contrastive", "calrec", "no stage I either", generation_loss_only),
-    Expression(3, "pretrained_only", "calrec:pretrained-only", when=untuned_language_model),
-    Expression(4, WITHOUT_CONTRASTIVE, "calrec", "no stage I either", generation_loss_only),
-    Expression(5, "XXS", "calrec:pretrained-only", when=untuned_language_model),
+    Expression(3, "full", "calrec:*", when=tuned(stage_one=True)),
+    Expression(3, "no_stage1", "calrec:*", when=tuned(stage_one=False)),
+    Expression(
+        3, "no_stage1", "calrec:*", "no contrastive losses either",
+        tuned(stage_one=False, contrastive=False),
+    ),
+    Expression(3, "no_stage2", "calrec:*", when=tuned(stage_one=True, stage_two=False)),
+    Expression(3, "no_contrastive", "calrec:*", when=tuned(stage_one=True, contrastive=False)),
+    Expression(
+        3, "no_contrastive", "calrec:*", "no stage I either",
+        tuned(stage_one=False, contrastive=False),
+    ),
+    Expression(3, "pretrained_only", "calrec:*", when=untuned_language_model),
+    Expression(4, WITH_CONTRASTIVE, "calrec:*", when=tuned(stage_one=True)),
+    Expression(4, WITH_CONTRASTIVE, "calrec:*", "no stage I", tuned(stage_one=False)),
+    Expression(4, WITHOUT_CONTRASTIVE, "calrec:*", when=tuned(stage_one=True, contrastive=False)),
+    Expression(
+        4, WITHOUT_CONTRASTIVE, "calrec:*", "no stage I either",
+        tuned(stage_one=False, contrastive=False),
+    ),
+    Expression(5, "XXS", "calrec:*", when=untuned_language_model),
+    Expression(6, "GPT4Rec", "calrec:*", when=untuned_with_gpt4recs_template),
+    Expression(
+        8, HIERARCHICAL, "calrec:*",
+        when=tuned(stage_one=True, contrastive=None, matching="hierarchical"),
+    ),
+    Expression(
+        8, HIERARCHICAL, "calrec:*", "no stage I",
+        tuned(stage_one=False, contrastive=None, matching="hierarchical"),
+    ),
     Expression(7, BEFORE_DEDUP, "lir", when=before_dedup, on=NO_DEDUP),
     Expression(7, AFTER_DEDUP, "lir", when=after_dedup),
 )  # fmt: skip
-"""One line for each variant that a row of ours can stand for; a variant without one stays empty."""
+"""The lines for each variant that rows of ours can stand for; one without any stays empty."""
 
 TABLE_NOTES: Mapping[int, str] = {
     1: "Counted, not estimated: there are no intervals.",

@@ -63,7 +63,7 @@ class CALRec(Method):
             "no-contrastive": {"stage1": PAPER_MIXTURE, "alpha": 0.0, "beta": 0.0},
             "pretrained-only": {"epochs": 0},
             "gpt4rec-template": {"epochs": 0, "template": GPT4REC_TEMPLATE},
-            "hierarchical": {"stage1": PAPER_MIXTURE, "matching": HIERARCHICAL},
+            "hierarchical": {"matching": HIERARCHICAL},
             "untrained": {"epochs": 0, "tiny_pretraining_epochs": 0, "random_weights": True},
             "trie": {"decoding": TRIE},
             "rerank": {"rerank": "sasrec"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -23,7 +24,6 @@ from tests.toys import write_card
 DEDUP = {"dedup": "consecutive"}
 SIX = [name for name in DATASETS if name.startswith("amazon-")]
 WITH = Expression(4, "with contrastive", "calrec:whole")
-HIERARCHICAL = Expression(8, "hierarchical", "calrec:levels")
 
 
 def _one(cells, **wanted):
@@ -200,7 +200,7 @@ def test_calrec_stands_beside_the_ablations_and_says_what_else_it_lacks(tmp_path
     assert "; no contrastive losses either; the embedded tiny backbone" in told["no_stage1"]
     assert "; no stage I either; " in told["no_contrastive"]
     full = find(compare(tmp_path), table=3, variant="full", dataset="games")
-    assert {cell.remark for cell in full} == {"no row of ours stands for full"}
+    assert {(cell.measured, cell.remark) for cell in full} == {(None, "")}
 
 
 def test_an_untuned_language_model_stands_for_the_size_that_the_paper_tunes(tmp_path):
@@ -209,7 +209,7 @@ def test_an_untuned_language_model_stands_for_the_size_that_the_paper_tunes(tmp_
     cells = compare(tmp_path, tables=[3, 5, 6])
     found = {(cell.fact.table, cell.fact.variant) for cell in _measured(cells)}
     assert found == {(3, "pretrained_only"), (5, "XXS")}
-    assert {cell.remark for cell in find(cells, table=6)} == {"no row of ours stands for GPT4Rec"}
+    assert {cell.remark for cell in find(cells, table=6)} == {""}
 
 
 def test_a_new_variant_takes_one_line(tmp_path):
@@ -270,9 +270,22 @@ def test_rows_with_different_settings_are_no_pair(tmp_path):
     assert _one(_table_4(tmp_path), variant="p-value").remark == "no data set has both rows"
 
 
-def test_today_no_row_has_contrastive_losses(tmp_path):
-    cells = find(compare(tmp_path), table=4, variant="p-value")
-    assert {cell.remark for cell in cells} == {"no row of ours stands for with contrastive"}
+def test_sides_of_table_4_differ_in_their_losses_alone(tmp_path):
+    """A row with stage I is no counterpart of one without."""
+    tuned = CALREC | {"alpha": 0.125, "beta": -0.025, "stage1": None}
+    plain = tuned | {"alpha": 0.0, "beta": 0.0}
+    for place, name in enumerate(("games", "scientific"), 1):
+        put_row(tmp_path, name, "calrec", [1, 2 + place], settings=tuned)
+        staged = plain | {"stage1": "mixture"}
+        put_row(tmp_path, name, "calrec:no-contrastive", [2, 2 * place + 3], settings=staged)
+    cells = find(compare(tmp_path), table=4, metric="MRR", bound="optimistic")
+    assert _one(cells, variant="p-value").remark == "no data set has both rows"
+    for place, name in enumerate(("games", "scientific"), 1):
+        label = "calrec:no-contrastive (stage1=None)"
+        put_row(tmp_path, name, label, [2, 2 * place + 3], settings=plain)
+    cells = find(compare(tmp_path), table=4, metric="MRR", bound="optimistic")
+    cell = _one(cells, variant="p-value")
+    assert cell.measured.row == "calrec / calrec:no-contrastive (stage1=None)"
 
 
 # ---- table 7 -------------------------------------------------------------------------------------
@@ -317,16 +330,31 @@ def test_data_whose_duplicates_cannot_be_told_are_on_neither_side(tmp_path):
 
 def test_a_change_by_hierarchy_is_of_the_mean_of_both_bounds(tmp_path):
     put_row(tmp_path, "games", "calrec", [2, 4], [4, 4], settings=CALREC)
-    put_row(tmp_path, "games", "calrec:levels", [1, 4], [2, 4])
-    put_row(tmp_path, "games", "calrec:levels (x=1)", [1, 1], [1, 1])
-    cells = find(compare(tmp_path, expressions=(*EXPRESSIONS, HIERARCHICAL)), table=8,
-                 dataset="games")  # fmt: skip
+    levels = CALREC | {"matching": "hierarchical"}
+    put_row(tmp_path, "games", "calrec:levels", [1, 4], [2, 4], settings=levels)
+    other = levels | {"epochs": 9}
+    put_row(tmp_path, "games", "calrec:levels (x=1)", [1, 1], [1, 1], settings=other)
+    cells = find(compare(tmp_path), table=8, dataset="games")
     cell = _one(cells, metric="MRR", variant="change by hierarchy")
     before, after = 0.375 + 0.25, 0.625 + 0.375
     assert cell.measured.value == pytest.approx(100 * (after / before - 1))
     assert cell.measured.row == "calrec / calrec:levels"
     shares = find(cells, metric="all four match")
     assert [(one.measured, "do not tell" in one.remark) for one in shares] == [(None, True)]
+
+
+def test_shares_of_matching_texts_come_from_the_records(tmp_path):
+    levels = CALREC | {"matching": "hierarchical"}
+    (path,) = put_row(tmp_path, "games", "calrec:hierarchical", [1, 4], settings=levels)
+    record = json.loads((path / "record.json").read_text())
+    record["report"] |= {
+        "format_error_share": 0.25, "all_attributes_match_share": 0.5, "title_match_share": 0.75,
+    }  # fmt: skip
+    (path / "record.json").write_text(json.dumps(record))
+    cells = find(compare(tmp_path), table=8, dataset="games")
+    found = {cell.fact.metric: cell.measured.value for cell in cells
+             if cell.fact.unit and cell.fact.variant == "hierarchical"}  # fmt: skip
+    assert found == {"format errors": 25, "all four match": 50, "title matches": 75}
 
 
 # ---- access by data set, and damage --------------------------------------------------------------

@@ -65,9 +65,27 @@ def test_calrec_by_its_generation_loss_stands_where_the_paper_leaves_something_o
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("change", [{"epochs": 0}, {"alpha": 0.125}, {"beta": -0.025}])
-def test_calrec_untuned_or_with_contrastive_losses_is_another_variant(change):
-    assert _stands_for(_record("calrec (x=1)", **CALREC | change)) == []
+LOSSES = {"alpha": 0.125, "beta": -0.025}
+STAGED = {"stage1": "calrec-stage-one"}
+
+
+@pytest.mark.parametrize(
+    ("change", "variants"),
+    [
+        ({"epochs": 0}, []),
+        (LOSSES, [(2, "CALRec"), (3, "no_stage1"), (4, "with contrastive")]),
+        (LOSSES | STAGED, [(2, "CALRec"), (3, "full"), (4, "with contrastive")]),
+        (STAGED, [(3, "no_contrastive"), (4, "without contrastive")]),
+        (LOSSES | STAGED | {"epochs": 0}, [(3, "no_stage2")]),
+        (LOSSES | STAGED | {"matching": "hierarchical"}, [(8, "hierarchical")]),
+        (LOSSES | STAGED | {"decoding": "trie"}, []),
+        (LOSSES | {"rerank": "sasrec"}, []),
+        (LOSSES | {"template": "gpt4rec"}, []),
+    ],
+)
+def test_what_calrec_stands_for_follows_from_its_settings(change, variants):
+    for label in ("calrec (x=1)", "calrec:stage2-only"):
+        assert _stands_for(_record(label, **CALREC | change)) == variants
 
 
 @pytest.mark.parametrize(
@@ -75,13 +93,16 @@ def test_calrec_untuned_or_with_contrastive_losses_is_another_variant(change):
     [
         ({"backbone": "SmolLM2-135M", "epochs": 0}, True),
         ({"backbone": "SmolLM2-135M", "epochs": 0, "random_weights": True}, False),
-        ({"backbone": "SmolLM2-135M", "epochs": 1}, False),
+        ({"backbone": "SmolLM2-135M", "epochs": 0, "stage1": "mixture"}, False),
+        ({"backbone": "SmolLM2-135M", "epochs": 0, "decoding": "trie"}, False),
         ({"backbone": "tiny", "epochs": 0, "tiny_pretraining_epochs": 6}, False),
     ],
 )
 def test_only_a_pretrained_and_untuned_backbone_stands_for_the_untuned_ones(settings, stands):
     found = _stands_for(_record("calrec:pretrained-only", **settings))
     assert found == ([(3, "pretrained_only"), (5, "XXS")] if stands else [])
+    asked = _stands_for(_record("calrec:gpt4rec-template", **settings, template="gpt4rec"))
+    assert asked == ([(6, "GPT4Rec")] if stands else [])
 
 
 def test_recformer_stands_for_the_papers_with_any_preset_once_it_is_fine_tuned():
@@ -114,7 +135,7 @@ def test_every_line_names_a_variant_that_the_paper_has():
 def test_every_preset_that_a_line_names_exists():
     for one in EXPRESSIONS:
         name, _, preset = one.row.partition(":")
-        if name in {"calrec", "lir", "sasrec"} and preset:
+        if name in {"calrec", "lir", "sasrec"} and preset not in {"", "*"}:
             assert preset in load_method(name).method.card.presets
 
 
@@ -125,7 +146,8 @@ def test_calrec_as_it_comes_stands_for_the_papers():
 
 
 def test_every_method_and_data_set_of_the_paper_has_a_name_of_ours():
-    assert [one.variant for one in EXPRESSIONS if one.table == 2] == list(PAPER_METHODS)
+    found = dict.fromkeys(one.variant for one in EXPRESSIONS if one.table == 2)
+    assert list(found) == list(PAPER_METHODS)
     assert set(DATASETS.values()) == set(PAPER_DATASETS)
     assert ours("Games") == ["amazon-games", "games"]
 
