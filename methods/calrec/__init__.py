@@ -1,18 +1,21 @@
 """CALRec (Li et al., RecSys 2024): a language model writes the next item, BM25 finds it.
 
-* `prompts` and `sequences`: the paper's layout of histories and targets (section 3.2);
-* `backbone` and `tiny`: the language model;
-* `objective`, `training` and `optimisation`: what is minimised and how (sections 3.3 and 3.4);
-* `location`: which files a backbone is read from, and their digests;
-* `rehearsal`: a trial of a backbone from outside, before it is trained;
-* `generation`, `masks`: temperature sampling with sequence scores (section 3.5);
-* `retrieval`: Algorithm 1, from texts to item scores;
-* `method`: the order of it all.
+From the inside out; each module imports those above it alone:
 
-Only Stage II (fine-tuning on the data set at hand) and the next-item generation loss are here, so
-a row of this method is the paper's variant without Stage I and without contrastive alignment. The
-contrastive losses belong into `objective`, Stage I before Stage II in `training`, other matching
-of texts and items beside `retrieval`.
+* `settings`, `keys`: what can be told, and which of it decides weights and texts;
+* `prompts`, `attributes`, `sequences`: the layout of histories and targets (section 3.2);
+* `location`, `tiny`, `backbone`, `precision`, `masks`: the language model;
+* `domains`: the target and the parts of a mixture, as they are read;
+* `objective`, `gradients`, `optimisation`: what is minimised (section 3.4), in parts that fit;
+* `states`, `stage`, `training`: resumable stages, and what each one trains (section 3.3);
+* `trie`, `generation`, `vllm_generation`, `rehearsal`, `writing`, `texts`: sampling with sequence
+  scores (section 3.5), and texts on disk;
+* `retrieval`, `matching`, `reranking`: from texts to item scores: Algorithm 1, hierarchical
+  matching (section 6), and another method's items in the order of their texts;
+* `weights`: all stages of one run, done or taken from an earlier run;
+* `accounting`, `method`: what it cost, and the order of it all.
+
+Programs: `several` trains in several processes, `ablations` prints the paper's tables.
 """
 
 from methods.calrec.method import CALRec

@@ -18,12 +18,16 @@ def labels_of(texts: Sequence[str]) -> tuple[str, ...]:
     if not texts:
         return ()
     labels: list[str] = []
-    first = [word for word in texts[0].split() if len(word) > 1 and word.endswith(":")]
-    for label in dict.fromkeys(first):
+    # from the text with the fewest: a title may spell a label out of its place
+    for label in dict.fromkeys(min((_words_with_colons(text) for text in texts), key=len)):
         if all(_ordered(text, [*labels, label]) for text in texts):
             labels.append(label)
     begins = bool(labels) and all(text.lstrip().startswith(labels[0]) for text in texts)
     return tuple(labels) if begins else ()
+
+
+def _words_with_colons(text: str) -> list[str]:
+    return [word for word in text.split() if len(word) > 1 and word.endswith(":")]
 
 
 def _ordered(text: str, labels: Sequence[str]) -> bool:

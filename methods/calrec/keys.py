@@ -35,8 +35,6 @@ OF_GENERATION = {
 }  # fmt: skip
 """Decide texts, besides the trained weights."""
 
-OF_RETRIEVAL = {"n_predictions", "epsilon", "pooling", "modulation"}
-
 OF_STAND_IN = {
     "backbone", "random_weights", "lora_rank", "lora_alpha", "lora_dropout", "template",
     "item_text", "warmup_steps", "weight_decay", "gradient_clip", "training_precision",

@@ -134,7 +134,7 @@ class CALRec(Method):
         self._fitted = True
         trainer.train(self._maker, self._validated if settings.validation_users else None)
         self._training = report(trainer.done)
-        self._weights_changed = True
+        self._weights_changed, self._writer.seconds = True, 0.0  # validation's are not counted
         # two rows that differ only in retrieval find each other's texts here
         self._texts = context.shared_dir(keys.texts_key(settings, trainer.weights_key()))
         if settings.rerank is not None:

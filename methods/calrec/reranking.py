@@ -34,7 +34,7 @@ def proposer_class(name: str) -> tuple[type[Method], Any]:
     """
     base, _, preset = name.partition(":")
     if base == "calrec":
-        raise UsageError("calrec.rerank = 'calrec': name another method to rerank")
+        raise UsageError(f"calrec.rerank = {name!r}: name another method to rerank")
     entry = load_method(base)
     check_preset(entry, preset)
     more = entry.method.card.inputs - ALLOWED
@@ -123,6 +123,8 @@ class TextScorer:
 
         from methods.calrec.masks import attention_mask
 
+        if not texts:
+            return []
         parents, tokens, paths = _laid_out(texts)
         n, m = len(prompt), len(tokens)
         ancestors = np.zeros((m, m), dtype=bool)

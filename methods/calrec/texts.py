@@ -48,7 +48,8 @@ def read_texts(path: Path, histories: Histories) -> list[Written] | None:
     if not path.exists():
         return None
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        # bytes end lines at line feeds alone, text also at characters that a model may write
+        lines = [json.loads(line) for line in path.read_bytes().splitlines()]
         users = histories.users.tolist()
         return [_written(line, user) for line, user in zip(lines, users, strict=True)]
     except (OSError, ValueError, TypeError, KeyError) as error:

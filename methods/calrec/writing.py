@@ -55,7 +55,8 @@ class Writer:
         self._backbone, self._maker, self._settings = backbone, maker, settings
         self._context, self._n_items = context, n_items
         self.max_new_tokens = settings.max_new_tokens or maker.longest_item() + 1
-        backbone.check_room(settings.max_input_tokens, self.max_new_tokens)
+        longest = maker.longest_item() + 1 if settings.rerank else 0  # whole texts are read then
+        backbone.check_room(settings.max_input_tokens, max(self.max_new_tokens, longest))
         self._trie: Trie | None = None
         self._copy: Backbone | None = None
         self._engines: dict[int, Any] = {}
