@@ -22,7 +22,7 @@ import argparse
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -118,6 +118,11 @@ def gradients(backbone: Backbone) -> list[Any]:
     return found
 
 
+def squares(arrays: Iterable[Any]) -> float:
+    """Return the sum of the squares of all numbers."""
+    return sum(float(array.double().square().sum()) for array in arrays)
+
+
 def lengths(pairs: Pairs) -> list[int]:
     """Return the tokens of each sequence."""
     return [len(pair.prompt) + len(pair.target) for pair in pairs]
@@ -142,18 +147,17 @@ def against_plain_loop(
         loop(pairs[:1])  # warm up
     ratios, apart = [], 0.0
     for number in range(options.rounds):
-        seconds, losses = timed(backbone, ours, pairs)
+        seconds, loss = timed(backbone, ours, pairs)
         expected = gradients(backbone)
         peer_seconds, peer_loss = timed(backbone, plain, pairs)
-        found = gradients(backbone)
-        far = sum(float((a - b).double().square().sum()) for a, b in zip(found, expected))  # noqa: B905
-        norm = sum(float(a.double().square().sum()) for a in expected)
-        apart = max(apart, abs(losses - peer_loss) / abs(peer_loss))
+        far = squares(a - b for a, b in zip(expected, gradients(backbone), strict=True))
+        loss_apart = abs(loss - peer_loss) / abs(peer_loss)
+        apart = max(apart, loss_apart)
         ratios.append(peer_seconds / seconds)
         print(
             f"round {number + 1}: ours {n_tokens / seconds:8.0f} tokens per CPU second, plain loop "
             f"{n_tokens / peer_seconds:8.0f}, ratio {ratios[-1]:5.2f}; relative differences: loss "
-            f"{abs(losses - peer_loss) / abs(peer_loss):.1e}, gradient {(far / norm) ** 0.5:.1e}",
+            f"{loss_apart:.1e}, gradient {(far / squares(expected)) ** 0.5:.1e}",
             flush=True,
         )
     print(f"ratio: {median(ratios):.2f}, median of {options.rounds} rounds", flush=True)

@@ -59,7 +59,7 @@ class CALRec(Method):
         presets={
             "full": {"stage1": PAPER_MIXTURE},
             "stage1-only": {"stage1": PAPER_MIXTURE, "epochs": 0},
-            "stage2-only": {},
+            "stage2-only": {"stage1": None},
             "no-contrastive": {"stage1": PAPER_MIXTURE, "alpha": 0.0, "beta": 0.0},
             "pretrained-only": {"epochs": 0},
             "gpt4rec-template": {"epochs": 0, "template": GPT4REC_TEMPLATE},
