@@ -175,7 +175,8 @@ def generated_texts(folder: Path, users: Sequence[SampledUser]) -> list[Generate
     found: dict[int, Generated] = {}
     for path in sorted((folder / "work" / "generated").glob("*.jsonl")):
         try:
-            lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+            # bytes end lines at line feeds alone, text also at characters that a model may write
+            lines = map(json.loads, path.read_bytes().splitlines())
             chosen = (values for values in lines if values["user"] in wanted)
             found |= {values["user"]: _generated(values) for values in chosen}
         except (ValueError, KeyError, TypeError) as error:

@@ -15,7 +15,8 @@ From the inside out; each module imports those above it alone:
 * `weights`: all stages of one run, done or taken from an earlier run;
 * `accounting`, `method`: what it cost, and the order of it all.
 
-Programs: `several` trains in several processes, `ablations` prints the paper's tables.
+Programs: `several` trains in several processes, `ablations` prints the paper's tables, `rematch`
+retrieves again from the texts of a run.
 """
 
 from methods.calrec.method import CALRec

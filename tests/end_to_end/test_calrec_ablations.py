@@ -34,6 +34,36 @@ def calls(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> list:
     ]  # fmt: skip
 
 
+def test_texts_of_a_run_are_retrieved_again_without_the_model(
+    calls: list, tmp_path_factory: pytest.TempPathFactory, shared_data: Path
+) -> None:
+    """The same settings give the record's metrics to the bit; others give others."""
+    from harness.data.cards import load_card
+    from harness.data.prepare import prepare
+    from harness.errors import DataError, UsageError
+    from harness.progress import Progress
+    from harness.records import read_record
+    from methods.calrec.rematch import main, rematched
+
+    folder = next(iter(tmp_path_factory.getbasetemp().glob("grid*/runs")))
+    runs = folder / "ml-100k-small"
+    (run,) = (runs / "calrec-stage2-only").iterdir()
+    (levels,) = (runs / "calrec-hierarchical").iterdir()
+    record, other = (read_record(one / "record.json") for one in (run, levels))
+    data = prepare(load_card(str(SMALL)), folder.parent / "cache", Progress(shown=False))
+    assert rematched(run, record, data, []) == record.metrics
+    assert rematched(run, record, data, ["matching=hierarchical"]) == other.metrics
+    assert rematched(run, record, data, ["modulation=no", "pooling=mean"]) != record.metrics
+    with pytest.raises(UsageError, match="does not concern retrieval"):
+        rematched(run, record, data, ["temperature=1"])
+    whole = prepare(load_card("ml-100k"), folder.parent / "cache", Progress(shown=False))
+    with pytest.raises(DataError, match="another version"):
+        rematched(run, record, whole, [])
+    options = ["--dataset", str(SMALL), "--cache", str(folder.parent / "cache"), "--quiet"]
+    assert main([str(run), "--set", "pooling=min", *options]) == 0
+    assert main([str(run), "--set", "epochs=3", *options]) == 2
+
+
 def lines_of(output: str, table: int) -> list[list[str]]:
     part = output.split(f"Table {table}: ")[1].split("\n\n")[1]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines()]
