@@ -11,9 +11,9 @@ one thread; CPU seconds are counted. ``trie`` is ours among the catalogue's text
 text that can be but one is not drawn to its end.
 
 The two draw other random numbers and so write other texts: tokens per sample are printed, and the
-ratio once per user and once per token that was drawn. What samples share depends on the model: one
-from random weights writes no two texts that begin alike, so that a ratio to be quoted needs a
-trained backbone: ``--weights`` takes the ``weights.safetensors`` that a run left.
+ratio once per user and once per token that was drawn. How much samples share depends on the model,
+so that a ratio to be quoted needs a trained backbone, not random weights: ``--weights`` takes the
+``weights.safetensors`` that a run left.
 """
 
 from __future__ import annotations
