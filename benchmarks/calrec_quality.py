@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
-from harness.errors import HarnessError
+from harness.errors import DataError, HarnessError
 from harness.leaderboard import read_records
 from harness.metrics import METRICS, Metric
 from harness.paper.facts import load_facts
@@ -45,6 +45,8 @@ class Row:
     def on(self, users: NDArray[np.int64]) -> Row:
         """Return the row on some of its users, in their order."""
         places = {int(user): place for place, user in enumerate(self.users)}
+        if missing := [user for user in users.tolist() if user not in places]:
+            raise DataError(f"{self.label} was not tested on user {missing[0]}: other data")
         rows = np.array([places[int(user)] for user in users])
         return Row(
             self.label, self.record, users,
@@ -78,18 +80,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--root", type=Path, default=Path("leaderboards"))
     options = parser.parse_args(arguments)
     try:
-        own = rows_of(options.runs)
-        published = rows_of(options.root / "records" / options.published)
+        own, others = _on_the_same_users(
+            rows_of(options.runs), rows_of(options.root / "records" / options.published)
+        )
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    own = [row for row in own if row.record.method["name"] == "calrec"]
-    if not own or not published:
-        print("error: no finished row of calrec, or nothing published", file=sys.stderr)
-        return 1
     users = own[0].users
-    own = [row.on(users) for row in own]
-    others = [row.on(users) for row in published]
     print(f"{len(users)} users, optimistic/pessimistic\n")
     print(_means([*own, *others]))
     for row in own:
@@ -97,6 +94,22 @@ def main(arguments: Sequence[str]) -> int:
         print(_differences(row, [one for one in [*own, *others] if one is not row]))
     print(_paper(options.published, own))
     return 0
+
+
+def _on_the_same_users(own: Sequence[Row], published: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Return CALRec's rows of the run folder and the published ones, all on the former's users.
+
+    Raises:
+        DataError: there are none, or the two sides are of different data.
+    """
+    own = [row for row in own if row.record.method["name"] == "calrec"]
+    if not own or not published:
+        raise DataError("no finished row of calrec, or nothing published")
+    for fact in ("n_items", "n_events"):
+        if len({row.record.dataset[fact] for row in [*own, *published]}) > 1:
+            raise DataError(f"the rows are of different data: their {fact} differ")
+    users = own[0].users
+    return [row.on(users) for row in own], [row.on(users) for row in published]
 
 
 def _means(rows: Sequence[Row]) -> str:

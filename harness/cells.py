@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
 from collections.abc import Mapping
@@ -95,7 +96,10 @@ def execute(
             stream.write(log_line(values) + "\n")
             stream.flush()
 
-        context = RunContext(cell.seed, cell.device, work_dir, progress, validation, log, shared)
+        context = RunContext(
+            cell.seed, cell.device, work_dir, progress, validation, log, shared,
+            validation_digest(cell.split),
+        )  # fmt: skip
         started = time.perf_counter()
         cell.method.fit(training_data(cell), context)
         fit_s = time.perf_counter() - started
@@ -115,6 +119,14 @@ def execute(
         **_gpu_cost(cell.device),
     }
     return CellResult(ranks, cost, {**report, **validation.report()})
+
+
+def validation_digest(split: Split) -> str:
+    """Return the SHA-256 of the validation items and their users, in hexadecimal."""
+    digest = hashlib.sha256(b"validation items, form 1")
+    for part in (split.train.users, split.validation_targets):
+        digest.update(part.astype("<i8").tobytes())
+    return digest.hexdigest()
 
 
 def training_data(cell: CellInput) -> TrainingData:

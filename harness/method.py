@@ -165,6 +165,11 @@ class TrainingData(_Catalogue):
     sources: tuple[SourceDomain, ...] = ()
 
 
+NOT_SHARED = "after training: "
+"""Begins the names of external inputs that decide scores alone: folders that runs share (see
+`RunContext.shared`) do not depend on them."""
+
+
 def _after_fit(*_: Any) -> Any:
     raise MethodError("validate and log serve `fit` only; this is a pickled copy of its context")
 
@@ -185,6 +190,8 @@ class RunContext:
         log_fn: see `log`.
         shared_folders: see `shared`; None for a context that no run made, whose folders then lie
             in ``work_dir``.
+        validation_digest: names the validation items, for keys of what `validate` chose; it tells
+            nothing of them.
     """
 
     seed: int
@@ -194,6 +201,7 @@ class RunContext:
     validate_fn: Validate
     log_fn: Callable[[Mapping[str, Any]], None]
     shared_folders: SharedFolders | None = None
+    validation_digest: str = ""
 
     def validate(self, method: Method, users: int | None = None) -> float:
         """Return the method's pessimistic NDCG@10 on the validation items.
@@ -258,7 +266,7 @@ class RunContext:
         silent = Progress(shown=False)
         return RunContext, (
             self.seed, self.device, self.work_dir, silent, _after_fit, _after_fit,
-            self.shared_folders,
+            self.shared_folders, self.validation_digest,
         )  # fmt: skip
 
     def user_generator(self, user: int, purpose: int = 0) -> np.random.Generator:
@@ -281,7 +289,8 @@ class Method(ABC):
 
         Asked when a run is planned, before anything is prepared or trained, so it must be quick
         and import nothing heavy. What it returns (name -> digest or revision) becomes part of the
-        run id and of the record: other weights under the same path are then another run.
+        run id and of the record: other weights under the same path are then another run. Names
+        that begin with `NOT_SHARED` leave the folders that runs share as they are.
 
         Raises:
             UsageError: something that the settings name does not exist.

@@ -22,6 +22,7 @@ from harness.files import (
     sha256_text,
     write_text,
 )
+from harness.method import NOT_SHARED
 from harness.metrics import summary, tie_rate
 from harness.planning import ITEM_ATTRIBUTES, LOCK_FILE, Cell, finished_record
 from harness.pretraining import mixture_facts
@@ -101,7 +102,11 @@ def shared_folders(cell: Cell, cache: Path) -> SharedFolders:
     weights or sources is ever taken for this one's. The target's data set is not: they are shared
     among data sets; a by-product that depends on it must say so in its key.
     """
-    external = {name: value for name, value in cell.external.items() if name != ITEM_ATTRIBUTES}
+    external = {
+        name: value
+        for name, value in cell.external.items()
+        if name != ITEM_ATTRIBUTES and not name.startswith(NOT_SHARED)
+    }
     identity = {
         "source": cell.source,
         "external": external,

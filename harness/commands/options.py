@@ -68,13 +68,16 @@ def add_variant_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def chosen_card(name: str, options: argparse.Namespace, dedup: str | None = None) -> DatasetCard:
+def chosen_card(
+    name: str, options: argparse.Namespace, dedup: str | None = None, tested: bool = True
+) -> DatasetCard:
     """Return the card that a command line names, in the variant that it asks for.
 
     Args:
         name: of a card, or its path.
         options: what `add_variant_options` were given.
         dedup: a rule for duplicates in place of the one asked for.
+        tested: False for a part of a mixture, which no sample of test users concerns.
 
     Raises:
         UsageError: no such card, or a limit below 0.
@@ -91,7 +94,7 @@ def chosen_card(name: str, options: argparse.Namespace, dedup: str | None = None
         load_card(name),
         dedup=dedup or options.dedup,
         without_texts=options.without_texts,
-        test_users=options.test_users,
+        test_users=options.test_users if tested else None,
         fault_limit=options.fault_limit,
     )
 

@@ -181,7 +181,9 @@ def _planned(
     from harness.planning import plan_cells
     from harness.pretraining import PreparedMixtures
 
-    mixtures = PreparedMixtures(lambda reference: prepare(chosen_card(reference, options)))
+    mixtures = PreparedMixtures(
+        lambda reference: prepare(chosen_card(reference, options, tested=False))
+    )
     planned = [
         cell
         for data in prepared

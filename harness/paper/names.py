@@ -82,11 +82,12 @@ def after_dedup(record: Record) -> bool:
 
 def papers_inference(settings: Mapping[str, Any], matching: str = "bm25") -> bool:
     """Tell whether CALRec wrote and matched texts as the paper does."""
-    return (
-        settings.get("decoding", "free") == "free"
-        and settings.get("rerank") is None
-        and settings.get("item_text", "full") == "full"
-        and settings.get("matching", "bm25") == matching
+    expected = {
+        "decoding": "free", "rerank": None, "item_text": "full", "matching": matching,
+        "pooling": "max", "modulation": True,
+    }  # fmt: skip
+    return all(settings.get(name, value) == value for name, value in expected.items()) and (
+        matching == "bm25" or "matching" in settings
     )
 
 

@@ -247,7 +247,7 @@ def _run(options: argparse.Namespace) -> tuple[Rows, list[str]]:
 
     cache, progress = options.cache or default_cache(), Progress(shown=not options.quiet)
     mixtures = PreparedMixtures(
-        lambda reference: prepare(chosen_card(reference, options), cache, progress)
+        lambda reference: prepare(chosen_card(reference, options, tested=False), cache, progress)
     )
     stage1 = None if options.stage1.lower() == "none" else options.stage1
     rows: dict[str, dict[str, Measured]] = {}

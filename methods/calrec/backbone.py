@@ -74,6 +74,13 @@ class Backbone:
             where they are wanted and `head` cannot make them, else None.
         """
         causal = self.causal
+        positions = getattr(causal.config, "max_position_embeddings", None)
+        if positions is not None and ids.shape[1] > positions:
+            raise UsageError(
+                f"calrec.backbone = {self.source!r} reads {positions} tokens at most, but a "
+                f"history and its target have {ids.shape[1]}: lower calrec.max_input_tokens, or "
+                "choose another backbone"
+            )
         if self.plain_head or not logits:
             return causal.base_model(input_ids=ids, use_cache=False).last_hidden_state, None
         found = causal(input_ids=ids, use_cache=False, output_hidden_states=True)

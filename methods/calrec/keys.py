@@ -16,13 +16,13 @@ NO_RESULT = {"save_minutes", "price_per_hour", "term_norms"}
 """Do not change anything that is kept."""
 
 AFTER_TRAINING = {
-    "decoding", "matching", "rerank", "rerank_top_k", "n_generated", "generator",
+    "decoding", "matching", "rerank", "rerank_top_k", "n_generated",
 }  # fmt: skip
 """Decide scores alone: validation uses free decoding, BM25 and a number of texts of its own."""
 
 OF_VALIDATION = {
     "validation_users", "validation_samples", "temperature", "max_new_tokens",
-    "generation_precision", "n_predictions", "epsilon", "pooling", "modulation",
+    "generation_precision", "generator", "n_predictions", "epsilon", "pooling", "modulation",
 }  # fmt: skip
 """Decide which weights are kept, where anything validates."""
 
@@ -57,15 +57,35 @@ def stage_one_key(settings: Settings, seed: int, data: list[str], validated: boo
     return _key("stage I", _without(settings, left_out, validated), seed, data)
 
 
-def stage_two_key(settings: Settings, seed: int, data: list[str]) -> str:
-    """Return the key of stage II; ``data`` are digests of the mixture's parts and the target."""
+def stage_two_key(settings: Settings, seed: int, data: list[str], held_out: str = "") -> str:
+    """Return the key of stage II.
+
+    Args:
+        settings: of the method.
+        seed: of the run.
+        data: digests of the mixture's parts and the target.
+        held_out: digest of the validation items, which choose the epoch where anything validates.
+    """
     left_out = NO_RESULT | AFTER_TRAINING
     if settings.stage1 is None:
         left_out = left_out | OF_STAGE_ONE
     if not settings.epochs:
         left_out = left_out | OF_STAGE_TWO
     validated = bool(settings.validation_users and (settings.epochs or settings.stage1))
-    return _key("stage II", _without(settings, left_out, validated), seed, data)
+    chosen_by = [held_out] if settings.validation_users and settings.epochs else []
+    return _key("stage II", _without(settings, left_out, validated), seed, [*data, *chosen_by])
+
+
+def validation_key(key: str, number: int) -> str:
+    """Return the key of the texts that validate a round of a stage, whose key is given."""
+    return canonical_json(["validation", key, number])
+
+
+def reranking_key(settings: Settings, weights_key: str, proposer: dict[str, str]) -> str:
+    """Return the key of reranked scores; ``proposer`` is what decides the other method."""
+    values = asdict(settings)
+    names = ("rerank", "rerank_top_k", "generation_precision")
+    return canonical_json(["rerank", {n: values[n] for n in names}, weights_key, proposer])
 
 
 def texts_key(settings: Settings, weights_key: str) -> str:

@@ -41,8 +41,6 @@ QUICK = {
     "n_generated": 8,
 }
 
-USERS_PER_FILE = 64
-
 
 class CALRec(Method):
     """Generates texts of the next item and retrieves items by them (paper, section 3).
@@ -131,27 +129,38 @@ class CALRec(Method):
         self._catalogue = {text.strip() for text in target.texts}
         self._accounts, self._reranker = Accounts(), None
         self._validating: int | None = None
+        self._weights_key = trainer.weights_key()
         self._fitted = True
         trainer.train(self._maker, self._validated if settings.validation_users else None)
         self._training = report(trainer.done)
-        self._weights_changed, self._writer.seconds = True, 0.0  # validation's are not counted
+        self._writer.weights_changed()
+        self._writer.seconds = 0.0  # validation's are not counted
         # two rows that differ only in retrieval find each other's texts here
-        self._texts = context.shared_dir(keys.texts_key(settings, trainer.weights_key()))
+        self._texts = context.shared_dir(keys.texts_key(settings, self._weights_key))
         if settings.rerank is not None:
             self._reranker = self._made_reranker(data)
 
     def _made_reranker(self, data: TrainingData) -> Any:
         from methods.calrec.precision import generating
-        from methods.calrec.reranking import Reranker, TextScorer, fitted_proposer
+        from methods.calrec.reranking import (
+            Reranker,
+            TextScorer,
+            fitted_proposer,
+            proposer_identity,
+        )
 
         settings = self.settings
         proposer = fitted_proposer(settings.rerank, data, self._context)
         scorer = TextScorer(generating(self._backbone, settings.generation_precision))
-        return Reranker(proposer, scorer, data.n_items, settings.rerank_top_k)
+        identity = proposer_identity(settings.rerank)
+        key = keys.reranking_key(settings, self._weights_key, identity)
+        folder = self._context.shared_dir(key)
+        return Reranker(proposer, scorer, data.n_items, settings.rerank_top_k, folder)
 
     def _validated(self, epoch: int) -> float:
         """Return validation NDCG@10, by the paper's own inference on fewer texts per user."""
-        self._validating, self._weights_changed = epoch, True
+        self._validating = epoch
+        self._writer.weights_changed()
         try:
             return self._context.validate(self, self.settings.validation_users)
         finally:
@@ -188,42 +197,24 @@ class CALRec(Method):
 
     def _written(self, histories: Histories) -> list[Any]:
         """Return what was written for each user, kept in the run folder."""
+        from methods.calrec.texts import name_of, write_texts, written_in_parts
+
+        settings, epoch = self.settings, self._validating
+        own = self._context.work_dir / "generated"
+        samples, decoding = settings.n_generated, settings.decoding
+        if epoch is None:
+            folder = self._texts
+        else:
+            own = own / f"validation-{epoch}"
+            samples, decoding = settings.validation_samples, FREE
+            folder = self._context.shared_dir(keys.validation_key(self._weights_key, epoch))
         found: list[Any] = []
         with self._context.progress.bar("generation", len(histories), "users") as bar:
-            for start in range(0, len(histories), USERS_PER_FILE):
-                rows = np.arange(start, min(start + USERS_PER_FILE, len(histories)))
-                part = histories.select(rows)
-                found += self._written_or_found(part, bar)
-        return found
-
-    def _written_or_found(self, histories: Histories, bar: Any) -> list[Any]:
-        from methods.calrec.texts import name_of, read_texts, write_texts
-
-        own, settings = self._context.work_dir / "generated", self.settings
-        if self._validating is not None:
-            written = self._write(histories, settings.validation_samples, FREE, bar)
-            folder = own / f"validation-{self._validating}"
-            write_texts(folder / name_of(histories), histories, written)
-            return written
-        name = name_of(histories)
-        earlier = read_texts(self._texts / name, histories)
-        written = earlier or self._write(histories, settings.n_generated, settings.decoding, bar)
-        if earlier is None:
-            write_texts(self._texts / name, histories, written)
-        else:
-            bar.advance(len(written))
-        write_texts(own / name, histories, written)
-        self._accounts.add(written, self._catalogue, self._matcher, earlier is not None)
-        return written
-
-    def _write(self, histories: Histories, n_samples: int, decoding: str, bar: Any) -> list[Any]:
-        found: list[Any] = [None] * len(histories)
-        for row, written in self._writer.write(
-            histories, n_samples, decoding, weights_changed=self._weights_changed
-        ):
-            found[row] = written
-            bar.advance()
-        self._weights_changed = self._validating is not None
+            for part in written_in_parts(self._writer, histories, samples, decoding, folder, bar):
+                found += part.written
+                write_texts(own / name_of(part.histories), part.histories, part.written)
+                if epoch is None:
+                    self._accounts.add(part.written, self._catalogue, self._matcher, part.reused)
         return found
 
     def describe(self) -> Mapping[str, Any]:
@@ -243,7 +234,10 @@ class CALRec(Method):
             "fine_tuning_learning_rate": settings.fine_tuning_rate,
         }
         if rate := self._training.get("fine_tuning_tokens_per_second"):
-            found |= utilisation("fine_tuning", 6 * n_weights * rate, device)
+            # forward, and backward to states and to the weights that are trained
+            n_trained = sum(weights.numel() for weights in self._backbone.trained)
+            per_token = 4 * n_weights + 2 * n_trained
+            found |= utilisation("fine_tuning", per_token * rate, device)
         if self._reranker is None:
             found |= self._accounts.report(
                 len(self._catalogue), n_weights, self._writer.seconds, device,

@@ -108,6 +108,8 @@ def rematched(
     from methods.calrec.settings import HIERARCHICAL, Settings
     from methods.calrec.weights import retriever
 
+    if record.status != "ok" or record.method["name"] != "calrec":
+        raise DataError(f"{run} is no finished run of calrec")
     if record.dataset["split_hash"] != split_hash(data.content_hash):
         raise DataError(f"{run} was made on another version of {data.card.name}")
     values = dict(text.partition("=")[::2] for text in changes)

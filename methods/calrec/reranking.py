@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import MethodError, UsageError
+from harness.files import atomic_write
 from harness.histories import Histories
-from harness.method import Input, Method, RunContext, TrainingData
+from harness.method import NOT_SHARED, Input, Method, RunContext, TrainingData
 from harness.registry import check_preset, load_method, source_hash
 from harness.settings import Layer, resolve
 from methods.calrec.backbone import Backbone
 from methods.calrec.precision import generation_precision
+from methods.calrec.texts import name_of
 
+USERS_PER_FILE = 64
 ALLOWED = {Input.ITEM_IDS, Input.ITEM_TEXT}
 """What a proposing method may read: what CALRec declares, and item ids, which all methods get."""
 
@@ -55,7 +59,8 @@ def proposer_identity(name: str) -> dict[str, str]:
     method, settings = proposer_class(name)
     code = source_hash(load_method(name.partition(":")[0]))
     external = method.external_inputs(settings)
-    return {f"reranked {key}": value for key, value in {"source": code, **external}.items()}
+    found = {"source": code, **external}
+    return {f"{NOT_SHARED}reranked {key}": value for key, value in found.items()}
 
 
 def fitted_proposer(name: str, data: TrainingData, context: RunContext) -> Method:
@@ -189,10 +194,14 @@ class Reranker:
         scorer: of texts.
         n_items: the catalogue's size.
         top_k: how many items are reordered.
+        folder: where scores are kept, for a run that is stopped; None keeps nothing.
     """
 
-    def __init__(self, proposer: Method, scorer: TextScorer, n_items: int, top_k: int) -> None:
-        self._proposer, self._scorer = proposer, scorer
+    def __init__(
+        self, proposer: Method, scorer: TextScorer, n_items: int, top_k: int,
+        folder: Path | None = None,
+    ) -> None:  # fmt: skip
+        self._proposer, self._scorer, self._folder = proposer, scorer, folder
         self._all, self._top_k = np.arange(n_items, dtype=np.int32), top_k
 
     def scores(
@@ -205,6 +214,24 @@ class Reranker:
             prompts: one per user.
             items: index -> tokens of the item's text, the ending token included.
         """
+        parts = []
+        for start in range(0, len(histories), USERS_PER_FILE):
+            rows = np.arange(start, min(start + USERS_PER_FILE, len(histories)))
+            part = histories.select(rows)
+            path = None if self._folder is None else self._folder / f"{name_of(part)}.npy"
+            if path is not None and path.exists():
+                parts.append(_kept(path, (len(part), len(self._all))))
+                continue
+            found = self._scores(part, prompts[start : start + USERS_PER_FILE], items)
+            if path is not None:
+                with atomic_write(path) as stream:
+                    np.save(stream, found)
+            parts.append(found)
+        return np.concatenate(parts) if parts else np.empty((0, len(self._all)))
+
+    def _scores(
+        self, histories: Histories, prompts: Sequence[Sequence[int]], items: Any
+    ) -> NDArray[np.float64]:
         proposed = self._proposer.score(histories, self._all)
         found = np.empty(proposed.shape)
         for row, prompt in enumerate(prompts):
@@ -217,3 +244,21 @@ class Reranker:
             ) if distinct else {}  # fmt: skip
             found[row] = reranked(proposed[row], chosen, [scored[text] for text in texts])
         return found
+
+
+def _kept(path: Path, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Return scores that an earlier run kept.
+
+    Raises:
+        MethodError: the file is damaged.
+    """
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise MethodError(
+            f"calrec cannot read the scores reranked earlier, {path} ({type(error).__name__}): "
+            "delete the file to rerank anew"
+        ) from error
+    if found.shape != shape or found.dtype != np.float64:
+        raise MethodError(f"calrec: {path} holds scores of other users or items; delete it")
+    return np.asarray(found)

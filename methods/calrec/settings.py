@@ -230,6 +230,18 @@ class Settings:
     def __post_init__(self) -> None:
         if self.backbone == TINY:
             self._check_tiny()
+        if self.alpha + self.beta > 1:
+            raise ValueError(
+                f"alpha ({self.alpha}) and beta ({self.beta}) leave the generation loss the weight "
+                f"{1 - self.alpha - self.beta}, and it must not be below 0"
+            )
+        if self.generator == VLLM and self.decoding == TRIE:
+            raise ValueError("decoding 'trie' needs generator 'built-in': vLLM cannot follow it")
+        if self.rerank is not None and (self.decoding != FREE or self.matching != BM25):
+            raise ValueError(
+                "rerank takes the place of generation and matching: leave decoding and matching as "
+                "they are"
+            )
 
     def _check_tiny(self) -> None:
         if self.tiny_width % (2 * self.tiny_heads):
@@ -256,8 +268,12 @@ class Settings:
 
     @property
     def without_effect(self) -> list[str]:
-        """The names of the settings that do nothing for this backbone."""
+        """The names of the settings that do nothing for this backbone, or beside the others."""
         if self.backbone == TINY:
-            return ["random_weights"] if self.random_weights else []
-        names = [field.name for field in dataclasses.fields(self)]
-        return [name for name in names if name.startswith("tiny_")]
+            names = ["random_weights"] if self.random_weights else []
+        else:
+            names = [field.name for field in dataclasses.fields(self)]
+            names = [name for name in names if name.startswith("tiny_")]
+        if self.rerank is not None:
+            names += ["n_generated", "n_predictions", "epsilon", "pooling", "modulation"]
+        return names

@@ -5,8 +5,9 @@ r"""Train CALRec in several processes, one per GPU, before a run that takes the 
     python -m harness run --methods calrec --datasets scientific --set calrec.backbone=FOLDER
 
 The processes share each batch: negatives are gathered across them, gradients add up, and the result
-is that of one process up to the rounding of sums. The weights go where `RunContext.shared` puts
-them, so the second command, with the same settings, seed, device and threads, finds them.
+is that of one process up to the rounding of sums (where a model has dropout, each draws its own).
+The weights go where `RunContext.shared` puts them, so the second command, with the same settings,
+seed, device and threads, finds them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
+
+WAIT_HOURS = 24
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,14 +44,16 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Train; the first process tells how it went."""
     options = parser().parse_args(arguments)
-    from harness.environment import THREADS_VARIABLE, numeric_threads
+    from harness.environment import DEFAULT_THREADS, THREADS_VARIABLE
 
-    os.environ[THREADS_VARIABLE] = str(options.threads or numeric_threads())
+    # as `run` has them: accelerate sets the variable to 1, and threads decide the shared folder
+    os.environ[THREADS_VARIABLE] = str(options.threads or DEFAULT_THREADS)
     from accelerate import PartialState
 
     from harness.errors import HarnessError
 
-    state = PartialState(cpu=options.device == "cpu")
+    # the others wait while the first one prepares and validates
+    state = PartialState(cpu=options.device == "cpu", timeout=timedelta(hours=WAIT_HOURS))
     try:
         _train(options, first=state.is_main_process)
     except HarnessError as error:
@@ -59,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _train(options: argparse.Namespace, first: bool) -> None:
-    from harness.cells import CellInput, Validation, training_data
+    from harness.cells import CellInput, Validation, training_data, validation_digest
     from harness.commands.options import chosen_card, default_cache
     from harness.data.prepare import prepare
     from harness.method import RunContext
@@ -76,7 +82,7 @@ def _train(options: argparse.Namespace, first: bool) -> None:
     if not first:
         gathering.agreed(None)
     mixtures = PreparedMixtures(
-        lambda reference: prepare(chosen_card(reference, options), cache, progress)
+        lambda reference: prepare(chosen_card(reference, options, tested=False), cache, progress)
     )
     data = prepare(chosen_card(options.datasets, options), cache, progress)
     choice = choose_methods([options.method], options.assignments)[0]
@@ -93,7 +99,7 @@ def _train(options: argparse.Namespace, first: bool) -> None:
         )  # fmt: skip
         context = RunContext(
             options.seed, options.device, Path(folder), progress, Validation(inputs),
-            lambda values: None, shared_folders(cell, cache),
+            lambda values: None, shared_folders(cell, cache), validation_digest(inputs.split),
         )  # fmt: skip
         seed_everything(options.seed)
         method.fit(training_data(inputs), context)

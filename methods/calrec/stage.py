@@ -13,6 +13,7 @@ from harness.method import RunContext
 from methods import _gathering as gathering
 from methods.calrec import states
 from methods.calrec.backbone import Backbone
+from methods.calrec.generation import is_out_of_memory
 from methods.calrec.optimisation import Optimisation
 from methods.calrec.states import Result, Standing
 
@@ -139,8 +140,9 @@ class Stage:
         while True:
             try:
                 return self.plan.accumulate(batch, self._standing.steps, self._standing.step == 0)
-            except torch.OutOfMemoryError as error:
-                self.optimisation.zero()
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
                 # several processes must read in step with each other
                 if gathering.n_processes() > 1 or not self.halve():
                     raise MethodError(
@@ -149,20 +151,27 @@ class Stage:
                         "calrec.max_input_tokens or calrec.tokens_at_once, or set "
                         "calrec.gradient_checkpointing or calrec.lora_rank"
                     ) from error
-                self.context.progress.warn(
-                    f"calrec: out of memory in {self.plan.name}: passes are halved from here on; "
-                    "the batch of a step stays as it is"
-                )
-                if torch.cuda.is_available():
-                    torch.cuda.empty_cache()
+            # out of memory: what was held is free again by now
+            self.optimisation.zero()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            self._standing.halvings += 1
+            self.context.progress.warn(
+                f"calrec: out of memory in {self.plan.name}: passes are halved from here on; "
+                "the batch of a step stays as it is"
+            )
 
     def _end_round(self) -> None:
         standing, plan = self._standing, self.plan
+        if plan.validate is not None:
+            self._save()  # validation may take long: a run that is stopped meanwhile goes on here
         standing.round, standing.step = standing.round + 1, 0
         line: dict[str, Any] = {"stage": plan.name, "epoch": standing.round}
         line |= plan.summarise(standing.sums)
         steps = max(1.0, standing.sums.get("steps", 1.0))
         line["gradient_norm"] = standing.sums.get("gradient_norm", 0.0) / steps
+        if standing.halvings:
+            line["times_passes_were_halved"] = standing.halvings
         standing.sums = {}
         if plan.validate is None:
             standing.best_round = standing.round

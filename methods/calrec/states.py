@@ -32,6 +32,7 @@ class Standing:
         best_round: from 1; 0 before the first.
         best_metric: of that round; None where nothing validates.
         log: one line per finished round.
+        halvings: how often memory ran out and passes were made smaller.
     """
 
     round: int = 0
@@ -43,6 +44,7 @@ class Standing:
     best_round: int = 0
     best_metric: float | None = None
     log: list[dict[str, Any]] = field(default_factory=list)
+    halvings: int = 0
 
 
 @dataclass(frozen=True)

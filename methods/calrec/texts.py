@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from harness.errors import MethodError
 from harness.files import atomic_write
 from harness.histories import Histories
+from harness.progress import Bar
 from methods.calrec.retrieval import GeneratedText
-from methods.calrec.writing import Written
+from methods.calrec.writing import Writer, Written
+
+USERS_PER_FILE = {"cpu": 64, "cuda": 1024}
+"""What a stopped generation loses at most; a GPU wants many users at once."""
 
 
 def name_of(histories: Histories) -> str:
@@ -57,6 +65,43 @@ def read_texts(path: Path, histories: Histories) -> list[Written] | None:
             f"calrec cannot read the texts generated earlier, {path} ({type(error).__name__}): "
             "delete the file to generate them anew"
         ) from error
+
+
+@dataclass(frozen=True)
+class WrittenPart:
+    """What was written for some users, in their order, and whether an earlier run did it."""
+
+    histories: Histories
+    written: list[Written]
+    reused: bool
+
+
+def written_in_parts(
+    writer: Writer, histories: Histories, n_samples: int, decoding: str, folder: Path,
+    bar: Bar | None = None,
+) -> Iterator[WrittenPart]:  # fmt: skip
+    """Yield all users' texts, part by part, in order; parts that ``folder`` holds are read.
+
+    Raises:
+        MethodError: the model's logits are not finite, or a file is damaged.
+    """
+    size = USERS_PER_FILE[writer.device]
+    for start in range(0, len(histories), size):
+        part = histories.select(np.arange(start, min(start + size, len(histories))))
+        path = folder / name_of(part)
+        found = read_texts(path, part)
+        reused = found is not None
+        if found is None:
+            rows: dict[int, Written] = {}
+            for row, written in writer.write(part, n_samples, decoding):
+                rows[row] = written
+                if bar is not None:
+                    bar.advance()
+            found = [rows[row] for row in range(len(part))]
+            write_texts(path, part, found)
+        elif bar is not None:
+            bar.advance(len(part))
+        yield WrittenPart(part, found, reused)
 
 
 def _written(line: dict[str, object], user: int) -> Written:

@@ -66,6 +66,10 @@ def stand_in(
         return batches_by_length(windows, settings.tiny_pretraining_tokens, generator)
 
     def accumulate(batch: Sequence[Sequence[int]], step: int, first: bool) -> dict[str, float]:
+        import torch
+
+        (state,) = np.random.SeedSequence([seed, PRETRAINING, step]).generate_state(1)
+        torch.manual_seed(int(state))
         count = sum(len(window) - 1 for window in batch)
         own, total = [batch[row] for row in own_rows(len(batch))], 0.0
         if own:
@@ -73,7 +77,8 @@ def stand_in(
                 loss = language_model_loss(backbone, own)
             (loss / max(1, count)).backward()
             total = loss.item()
-        total = finite(added_up(total, backbone.device), "stand-in pre-training")
+        where = f"stand-in pre-training, step {step + 1}"
+        total = finite(added_up(total, backbone.device), where)
         return {"loss": total, "counted": count, "tokens": count + len(batch)}
 
     def summarise(sums: Mapping[str, float]) -> dict[str, float]:
@@ -144,14 +149,14 @@ class Tuning:
             sums |= term_norms(self.gradient, pairs, step, self.optimisation.zero)
         losses = self.gradient.accumulate(pairs, step)
         sums |= {
-            "nig": finite(losses.nig_sum, "fine-tuning (generation loss)"),
+            "nig": finite(losses.nig_sum, f"fine-tuning, step {step + 1} (generation loss)"),
             "target_tokens": losses.n_tokens,
             "pairs": losses.n_pairs,
             "tokens": sum(len(pair.prompt) + len(pair.target) for pair in pairs),
         }
         if losses.tt is not None and losses.ut is not None:
-            sums["tt"] = finite(losses.tt, "fine-tuning (L_TT)")
-            sums["ut"] = finite(losses.ut, "fine-tuning (L_UT)")
+            sums["tt"] = finite(losses.tt, f"fine-tuning, step {step + 1} (L_TT)")
+            sums["ut"] = finite(losses.ut, f"fine-tuning, step {step + 1} (L_UT)")
             sums["tokens"] += sum(len(pair.target) for pair in pairs)
         return sums
 

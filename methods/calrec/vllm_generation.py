@@ -62,9 +62,11 @@ class VllmGenerator:
         max_new_tokens: int, temperature: float,
     ) -> Iterator[tuple[int, list[Sample]]]:  # fmt: skip
         """Yield (index of the prompt, its samples); every decoding default is pinned."""
+        # the likeliest text is one, however many are asked for
+        n_drawn = n_samples if temperature else 1
         parameters = [
             self._vllm.SamplingParams(
-                n=n_samples, temperature=temperature, top_p=1.0, top_k=-1, min_p=0.0,
+                n=n_drawn, temperature=temperature, top_p=1.0, top_k=-1, min_p=0.0,
                 repetition_penalty=1.0, presence_penalty=0.0, frequency_penalty=0.0, seed=seed,
                 max_tokens=max_new_tokens, stop_token_ids=list(self._backbone.stop_ids),
                 ignore_eos=False, logprobs=0, detokenize=False,
@@ -74,9 +76,10 @@ class VllmGenerator:
         inputs = [{"prompt_token_ids": list(prompt)} for prompt in prompts]
         outputs = self._engine.generate(inputs, parameters, use_tqdm=False)
         for index, output in enumerate(outputs):
-            yield index, [self._sample(one, max_new_tokens) for one in output.outputs]
+            found = [self._sample(one) for one in output.outputs]
+            yield index, found * (n_samples // n_drawn)
 
-    def _sample(self, one: Any, max_new_tokens: int) -> Sample:
+    def _sample(self, one: Any) -> Sample:
         ids = tuple(int(token) for token in one.token_ids)
         # log-probabilities of the tokens drawn, under the model as it is (vLLM's raw ones)
         score = sum(
@@ -128,8 +131,7 @@ def generate_with_vllm(
     engine = engines.get(id(backbone))
     if engine is None:
         engines.clear()
-        longest = int(backbone.model.config.max_position_embeddings)
-        engine = VllmGenerator(backbone, longest)
+        engine = VllmGenerator(backbone, max(map(len, prompts)) + max_new_tokens)
         engine.check(prompts, max_new_tokens)
         engines[id(backbone)] = engine
     yield from engine.samples(prompts, seeds, n_samples, max_new_tokens, temperature)

@@ -14,7 +14,7 @@ from harness.metrics import SELECTION_METRIC, mean
 from harness.ranking import rank_targets
 from harness.seeding import seed_everything
 from methods import _gathering as gathering
-from methods.calrec import keys, states
+from methods.calrec import keys, states, texts
 from methods.calrec.backbone import Backbone, load_backbone
 from methods.calrec.domains import Domain
 from methods.calrec.optimisation import Optimisation
@@ -28,7 +28,6 @@ from methods.calrec.writing import Writer
 
 SELECTION = 7
 """Keeps the draw of selecting users apart from other streams."""
-SCORED_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -62,16 +61,18 @@ class Trainer:
         # with stage I, all that comes before the target is made of the sources alone
         self._early = self._sources or [target]
         self.done: dict[str, Done] = {}
-        texts = [text for domain in self._early for text in domain.texts]
-        templates = [domain.template for domain in [*self._early, target]]
+        catalogue = [text for domain in self._early for text in domain.texts]
+        # not the target's verb either: stage I's weights must mean the same for every target
+        templates = [domain.template for domain in self._early]
         self.backbone: Backbone = load_backbone(
-            settings, texts, templates, context.device, context.seed
+            settings, catalogue, templates, context.device, context.seed
         )
 
     def weights_key(self) -> str:
         """Return what determines the weights in the end."""
         data = [domain.digest() for domain in [*self._sources, self._target]]
-        return keys.stage_two_key(self._settings, self._context.seed, data)
+        held_out = self._context.validation_digest
+        return keys.stage_two_key(self._settings, self._context.seed, data, held_out)
 
     def train(
         self, maker: SequenceMaker, validate: Callable[[int], float] | None
@@ -131,7 +132,9 @@ class Trainer:
         makers = [domain.maker(self.backbone, settings) for domain in self._sources]
         validate = None
         if selecting is not None:
-            judge = Judge(selecting, self.backbone, settings, self._context)
+            early = [domain.digest() for domain in self._early]
+            key = keys.stage_one_key(settings, seed, early, validated=True)
+            judge = Judge(selecting, self.backbone, settings, self._context, key)
             validate = judge.ndcg
         tuning = Tuning(self.backbone, settings, (seed, STAGE_ONE))
         plan = stage_one(tuning, self._sources, makers, settings, seed, validate)
@@ -161,9 +164,10 @@ class Judge:
     """
 
     def __init__(
-        self, domain: Domain, backbone: Backbone, settings: Settings, context: RunContext
-    ) -> None:
-        self._settings = settings
+        self, domain: Domain, backbone: Backbone, settings: Settings, context: RunContext,
+        key: str,
+    ) -> None:  # fmt: skip
+        self._settings, self._context, self._key = settings, context, key
         maker = domain.maker(backbone, settings)
         self._writer = Writer(backbone, maker, settings, context, len(domain.texts))
         self._retriever = retriever(domain.texts, settings)
@@ -177,21 +181,23 @@ class Judge:
 
     def ndcg(self, number: int) -> float:
         """Return the metric of the model as it is."""
-        values = np.empty(len(self._targets))
-        written = self._writer.write(
-            self._histories, self._settings.validation_samples, FREE, weights_changed=True
-        )
-        for row, found in written:
-            scores = self._retriever.scores(found.texts)[None]
-            ranks = rank_targets(scores, self._targets[row : row + 1])
-            values[row] = SELECTION_METRIC.values(ranks.pessimistic)[0]
-        return mean(values)
+        folder = self._context.shared_dir(keys.validation_key(self._key, number))
+        self._writer.weights_changed()
+        samples = self._settings.validation_samples
+        values = []
+        for part in texts.written_in_parts(self._writer, self._histories, samples, FREE, folder):
+            for found in part.written:
+                scores = self._retriever.scores(found.texts)[None]
+                row = len(values)
+                ranks = rank_targets(scores, self._targets[row : row + 1])
+                values.append(SELECTION_METRIC.values(ranks.pessimistic)[0])
+        return mean(np.array(values))
 
 
-def retriever(texts: Sequence[str], settings: Settings) -> Retriever:
+def retriever(catalogue: Sequence[str], settings: Settings) -> Retriever:
     """Return the paper's retrieval over a catalogue."""
     return Retriever(
-        texts,
+        catalogue,
         n_predictions=settings.n_predictions,
         epsilon=settings.epsilon,
         pooling=settings.pooling,

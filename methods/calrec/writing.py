@@ -41,7 +41,7 @@ class Writer:
     """Writes texts for the users of one data set.
 
     Args:
-        backbone: the model as it is when `write` is called.
+        backbone: the model; after it was trained, call `weights_changed`.
         maker: of the data set's prompts.
         settings: of the method.
         context: seed and progress.
@@ -62,8 +62,17 @@ class Writer:
         self._engines: dict[int, Any] = {}
         self.seconds = 0.0
 
+    @property
+    def device(self) -> str:
+        """Where the model is: "cpu" or "cuda"."""
+        return self._backbone.device
+
+    def weights_changed(self) -> None:
+        """Forget what was made of the weights: they have been trained since."""
+        self._copy = None
+
     def write(
-        self, histories: Histories, n_samples: int, decoding: str, *, weights_changed: bool
+        self, histories: Histories, n_samples: int, decoding: str
     ) -> Iterator[tuple[int, Written]]:
         """Yield (row of ``histories``, what was written), in any order.
 
@@ -71,12 +80,11 @@ class Writer:
             histories: the users.
             n_samples: texts per user.
             decoding: "free" or "trie".
-            weights_changed: whether the model may have been trained since the last call.
 
         Raises:
             MethodError: the model's logits are not finite (naming the user).
         """
-        if weights_changed or self._copy is None:
+        if self._copy is None:
             self._copy = generating(self._backbone, self._settings.generation_precision)
             self._engines.clear()
         prompts = [self._maker.prompt(items) for items in histories]

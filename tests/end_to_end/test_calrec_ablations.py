@@ -17,9 +17,14 @@ QUICK = ["tiny_width=32", "tiny_heads=2", "tiny_pretraining_epochs=1", "epochs=1
 
 
 @pytest.fixture(scope="module")
-def calls(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> list:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of runs and cache."""
+    return tmp_path_factory.mktemp("grid")
+
+
+@pytest.fixture(scope="module")
+def calls(folder: Path, shared_data: Path) -> list:
     """The command's two runs, in one folder."""
-    folder = tmp_path_factory.mktemp("grid")
     options = ["--datasets", str(SMALL), "--stage1", "none", "--threads", "1",
                "--out", str(folder / "runs"), "--cache", str(folder / "cache")]  # fmt: skip
     for change in QUICK:
@@ -34,9 +39,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> list:
     ]  # fmt: skip
 
 
-def test_texts_of_a_run_are_retrieved_again_without_the_model(
-    calls: list, tmp_path_factory: pytest.TempPathFactory, shared_data: Path
-) -> None:
+def test_texts_of_a_run_are_retrieved_again_without_the_model(calls: list, folder: Path) -> None:
     """The same settings give the record's metrics to the bit; others give others."""
     from harness.data.cards import load_card
     from harness.data.prepare import prepare
@@ -45,21 +48,21 @@ def test_texts_of_a_run_are_retrieved_again_without_the_model(
     from harness.records import read_record
     from methods.calrec.rematch import main, rematched
 
-    folder = next(iter(tmp_path_factory.getbasetemp().glob("grid*/runs")))
-    runs = folder / "ml-100k-small"
+    assert calls[0].returncode == 0
+    runs = folder / "runs" / "ml-100k-small"
     (run,) = (runs / "calrec-stage2-only").iterdir()
     (levels,) = (runs / "calrec-hierarchical").iterdir()
     record, other = (read_record(one / "record.json") for one in (run, levels))
-    data = prepare(load_card(str(SMALL)), folder.parent / "cache", Progress(shown=False))
+    data = prepare(load_card(str(SMALL)), folder / "cache", Progress(shown=False))
     assert rematched(run, record, data, []) == record.metrics
     assert rematched(run, record, data, ["matching=hierarchical"]) == other.metrics
     assert rematched(run, record, data, ["modulation=no", "pooling=mean"]) != record.metrics
     with pytest.raises(UsageError, match="does not concern retrieval"):
         rematched(run, record, data, ["temperature=1"])
-    whole = prepare(load_card("ml-100k"), folder.parent / "cache", Progress(shown=False))
+    whole = prepare(load_card("ml-100k"), folder / "cache", Progress(shown=False))
     with pytest.raises(DataError, match="another version"):
         rematched(run, record, whole, [])
-    options = ["--dataset", str(SMALL), "--cache", str(folder.parent / "cache"), "--quiet"]
+    options = ["--dataset", str(SMALL), "--cache", str(folder / "cache"), "--quiet"]
     assert main([str(run), "--set", "pooling=min", *options]) == 0
     assert main([str(run), "--set", "epochs=3", *options]) == 2
 

@@ -82,24 +82,23 @@ def tiny_backbone(**values: Any) -> Any:
     return found
 
 
-def shared_step(rank: int, folder: str, n_processes: int, n_pairs: int) -> None:
-    """Take the gradient of a batch as one of several processes, and save it."""
+def shared_steps(rank: int, folder: str, n_processes: int, sizes: Sequence[int]) -> None:
+    """Take the gradients of batches as one of several processes, and save them."""
     from methods._gathering import add_up_gradients
     from methods.calrec.gradients import StepGradient
 
     torch.set_num_threads(1)
     if n_processes > 1:
         torch.distributed.init_process_group(
-            "gloo", init_method=f"file://{folder}/meeting-{n_pairs}", rank=rank,
-            world_size=n_processes,
-        )  # fmt: skip
-    backbone = tiny_backbone()
-    found = StepGradient(backbone, settings_of(tokens_at_once=12), (0,)).accumulate(
-        PAIRS[:n_pairs], 0
-    )
-    add_up_gradients(backbone.trained)
-    gradients = [weights.grad for weights in backbone.trained]
-    losses = torch.tensor([found.nig_sum, found.tt, found.ut, found.n_tokens])
-    torch.save([losses, *gradients], f"{folder}/{n_pairs}-{n_processes}-{rank}")
+            "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=n_processes
+        )
+    for n_pairs in sizes:
+        backbone = tiny_backbone()
+        step = StepGradient(backbone, settings_of(tokens_at_once=12), (0,))
+        found = step.accumulate(PAIRS[:n_pairs], 0)
+        add_up_gradients(backbone.trained)
+        gradients = [weights.grad for weights in backbone.trained]
+        losses = torch.tensor([found.nig_sum, found.tt, found.ut, found.n_tokens])
+        torch.save([losses, *gradients], f"{folder}/{n_pairs}-{n_processes}-{rank}")
     if n_processes > 1:
         torch.distributed.destroy_process_group()

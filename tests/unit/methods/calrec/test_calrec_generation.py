@@ -250,3 +250,33 @@ def test_left_padded_ends_in_the_last_column() -> None:
     ids, present = left_padded([[1, 2, 3], [4]], 9)
     assert ids.tolist() == [[1, 2, 3], [9, 9, 4]]
     assert present.tolist() == [[True] * 3, [False, False, True]]
+
+
+def test_a_batch_that_does_not_fit_is_halved(
+    make_backbone: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same texts; a single user that does not fit is an error that says what to lower."""
+    from harness.errors import MethodError
+    from methods.calrec import generation
+
+    backbone = make_backbone(scale=6)
+    prompts = prompts_of(backbone)
+    uniforms = [uniforms_of(user) for user in range(4)]
+    whole = sampled(backbone, prompts, uniforms)
+    grown, sizes = generation.SampleTree.grown, []
+
+    def fragile(self: Any, temperature: float) -> Any:
+        sizes.append(len(self.node))
+        if len(self.node) > most[0]:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return grown(self, temperature)
+
+    monkeypatch.setattr(generation.SampleTree, "grown", fragile)
+    most = [1]
+    halved = sampled(backbone, prompts, uniforms)
+    assert sizes == [4, 2, 1, 1, 2, 1, 1]
+    for one, other in zip(whole, halved, strict=True):
+        assert [sample.ids for sample in one] == [sample.ids for sample in other]
+    most = [0]
+    with pytest.raises(MethodError, match="out of memory with a single user"):
+        sampled(backbone, prompts, uniforms)

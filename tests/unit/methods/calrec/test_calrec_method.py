@@ -181,6 +181,13 @@ def test_settings_that_do_not_fit_together_are_refused(make_settings: Make) -> N
         make_settings(tiny_width=30, tiny_heads=4)
     with pytest.raises(UsageError, match="tiny_window_items"):
         make_settings(tiny_window_items=30, max_history_items=20)
+    with pytest.raises(UsageError, match="vLLM cannot follow"):
+        make_settings(generator="vllm", decoding="trie")
+    for values in ({"decoding": "trie"}, {"matching": "hierarchical"}):
+        with pytest.raises(UsageError, match="rerank takes the place"):
+            make_settings(rerank="sasrec", **values)
+    with pytest.raises(UsageError, match="must not be below 0"):
+        make_settings(alpha=2.0, beta=0.5)
 
 
 def test_settings_without_effect_are_not_checked_and_are_named(make_settings: Make) -> None:

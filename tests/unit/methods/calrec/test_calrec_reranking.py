@@ -266,9 +266,13 @@ def test_a_preset_of_the_proposing_method_is_in_force() -> None:
 
 def test_external_inputs_name_the_reranked_code(make_settings: Make) -> None:
     found = METHOD.external_inputs(make_settings(rerank="popularity"))
-    assert found["reranked source"] == source_hash(load_method("popularity"))
+    assert found["after training: reranked source"] == source_hash(load_method("popularity"))
     other = METHOD.external_inputs(make_settings(rerank="lir"))
-    assert other["reranked source"] == source_hash(load_method("lir")) != found["reranked source"]
+    assert (
+        other["after training: reranked source"]
+        == source_hash(load_method("lir"))
+        != found["after training: reranked source"]
+    )
     assert METHOD.external_inputs(make_settings()) == {}
 
 
@@ -279,7 +283,7 @@ def test_external_inputs_of_the_reranked_method_are_calrecs_too(
     given = classmethod(lambda kind, settings: {"weights": "abc"})
     monkeypatch.setattr(method, "external_inputs", given)
     found = METHOD.external_inputs(make_settings(rerank="popularity"))
-    assert found["reranked weights"] == "abc"
+    assert found["after training: reranked weights"] == "abc"
     assert len(found) == 2
 
 

@@ -296,7 +296,7 @@ def test_other_histories_of_the_same_users_generate_anew(runs: Runs) -> None:
 def test_a_run_that_was_stopped_goes_on_with_the_users_that_are_left(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("methods.calrec.method.USERS_PER_FILE", 2)
+    monkeypatch.setattr("methods.calrec.texts.USERS_PER_FILE", {"cpu": 2})
     first = runs.fitted()
     scores = first.score(TESTED, ALL)
     folder = first._texts
@@ -321,6 +321,8 @@ def test_texts_of_validation_are_never_taken_for_those_of_the_test(runs: Runs) -
     method = runs.fitted(epochs=1)
     method._validating = 1
     assert runs.fresh(method) == 4
+    assert runs.fresh(method) == 0  # a run that was stopped while it validated goes on
+    method._validating = 2
     assert runs.fresh(method) == 4  # the weights change from epoch to epoch
     method._validating = None
     assert list(method._texts.iterdir()) == []

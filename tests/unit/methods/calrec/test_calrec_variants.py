@@ -347,7 +347,9 @@ def test_empty_and_malformed_texts_are_counted_and_scored(make_data: Make, tmp_p
         method.fit(make_data(LISTS), Logged(tmp_path / matching).context)
         texts = ["", "   ", "Brand: Title:", "no label", "\u0000\ufffd"]
         found = Written([GeneratedText(text, -1.0) for text in texts], 5, 0)
-        method._write = lambda histories, *_, found=found: [found] * len(histories)
+        method._writer.write = lambda histories, *_, found=found: (
+            (row, found) for row in range(len(histories))
+        )
         scores = method.score(TESTED, np.arange(12))
         assert not np.isnan(scores).any()
         assert method.describe()["format_error_share"] == 1.0
