@@ -7,15 +7,15 @@ numbers are no part of it: they are seeded by round and step.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.errors import MethodError
-from harness.files import atomic_write, write_json
+from methods import _resumable
+from methods._resumable import STATE, WEIGHTS, Training
 
-STATE, WEIGHTS, RESULT = "state.pt", "weights.safetensors", "result.json"
+RESULT = "result.json"
+TRAINING = Training("calrec", "its training", "trained", "train")
 
 
 @dataclass
@@ -76,15 +76,9 @@ def trained_weights(model: Any) -> dict[str, Any]:
 
 def save_state(folder: Path, standing: Standing, model: Any, optimiser: Any) -> None:
     """Write how far a stage has come."""
-    import torch
-
-    parts = {
-        "standing": asdict(standing),
-        "weights": {name: weights.detach() for name, weights in trained_weights(model).items()},
-        "optimiser": optimiser.state_dict(),
-    }
-    with atomic_write(folder / STATE) as stream:
-        torch.save(parts, stream)
+    weights = {name: tensor.detach() for name, tensor in trained_weights(model).items()}
+    parts = {"standing": asdict(standing), "weights": weights, "optimiser": optimiser.state_dict()}
+    _resumable.save_state(folder, parts)
     for path in folder.glob("best-*.safetensors"):
         if path != best_path(folder, standing.best_round):
             path.unlink()
@@ -96,21 +90,13 @@ def load_state(folder: Path, model: Any, optimiser: Any) -> Standing | None:
     Raises:
         MethodError: the file is damaged, or of another model.
     """
-    import torch
 
-    path = folder / STATE
-    if not path.exists():
-        return None
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+    def put(found: dict[str, Any]) -> Standing:
         _copy(found["weights"], model)
         optimiser.load_state_dict(found["optimiser"])
         return Standing(**found["standing"])
-    except Exception as error:  # pickle, zipfile and torch raise many kinds
-        raise MethodError(
-            f"calrec cannot go on with its training: {path} is damaged "
-            f"({type(error).__name__}); delete it to begin anew"
-        ) from error
+
+    return _resumable.take_up(folder, TRAINING, put)
 
 
 def best_path(folder: Path, number: int) -> Path:
@@ -120,16 +106,7 @@ def best_path(folder: Path, number: int) -> Path:
 
 def save_weights(path: Path, model: Any) -> None:
     """Write the weights that are trained."""
-    from safetensors.torch import save
-
-    content = save(
-        {
-            name: weights.detach().cpu().contiguous()
-            for name, weights in trained_weights(model).items()
-        }
-    )
-    with atomic_write(path) as stream:
-        stream.write(content)
+    _resumable.save_weights(path, trained_weights(model))
 
 
 def load_weights(path: Path, model: Any) -> None:
@@ -138,15 +115,7 @@ def load_weights(path: Path, model: Any) -> None:
     Raises:
         MethodError: the file is missing or damaged, or of another model.
     """
-    from safetensors.torch import load_file
-
-    try:
-        _copy(load_file(path), model)
-    except Exception as error:  # safetensors and torch raise many kinds
-        raise MethodError(
-            f"calrec cannot read its trained weights, {path} ({type(error).__name__}): delete "
-            "the folder to train anew"
-        ) from error
+    _resumable.put_weights(path, TRAINING, lambda found: _copy(found, model))
 
 
 def _copy(found: dict[str, Any], model: Any) -> None:
@@ -168,9 +137,8 @@ def _copy(found: dict[str, Any], model: Any) -> None:
 def finish(folder: Path, model: Any, result: Result) -> None:
     """Write the weights, then the result, which says that all is whole; clear away the rest."""
     save_weights(folder / WEIGHTS, model)
-    write_json(folder / RESULT, asdict(result))
-    for path in (folder / STATE, *folder.glob("best-*.safetensors")):
-        path.unlink(missing_ok=True)
+    done_with = (folder / STATE, *folder.glob("best-*.safetensors"))
+    _resumable.finish(folder / RESULT, result, done_with)
 
 
 def finished(folder: Path) -> Result | None:
@@ -179,13 +147,4 @@ def finished(folder: Path) -> Result | None:
     Raises:
         MethodError: the file is damaged.
     """
-    path = folder / RESULT
-    if not path.exists():
-        return None
-    try:
-        return Result(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise MethodError(
-            f"calrec cannot read what its training took, {path} ({type(error).__name__}): delete "
-            "the folder to train anew"
-        ) from error
+    return _resumable.finished(folder / RESULT, Result, TRAINING)

@@ -7,18 +7,19 @@ numbers are no part of it: they are seeded by epoch and step.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
 
-from harness.errors import MethodError
-from harness.files import atomic_write, write_json
+from methods import _resumable
+from methods._resumable import STATE, Training, save_weights
 
-STATE, WEIGHTS, COST = "state.pt", "encoder.safetensors", "cost.json"
+__all__ = ["STATE", "save_weights"]
+
+WEIGHTS, COST = "encoder.safetensors", "cost.json"
+TRAINING = Training("recformer")
 
 State = dict[str, torch.Tensor]
 
@@ -88,8 +89,7 @@ class Cost:
 
 def save_state(folder: Path, standing: Standing, parts: dict[str, Any]) -> None:
     """Write how far training has come, and ``parts``: ``state_dict`` s by name."""
-    with atomic_write(folder / STATE) as stream:
-        torch.save({"standing": asdict(standing), **parts}, stream)
+    _resumable.save_state(folder, {"standing": asdict(standing), **parts})
     for path in folder.glob("best-*.safetensors"):
         if path != best_path(folder, standing.best_epoch):
             path.unlink()
@@ -101,29 +101,14 @@ def load_state(folder: Path) -> tuple[Standing, dict[str, Any]] | None:
     Raises:
         MethodError: the file is damaged.
     """
-    path = folder / STATE
-    if not path.exists():
-        return None
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-        return Standing(**found.pop("standing")), found
-    except Exception as error:  # pickle, zipfile and torch raise many kinds
-        raise MethodError(
-            f"recformer cannot go on with pre-training: {path} is damaged "
-            f"({type(error).__name__}); delete it to begin anew"
-        ) from error
+    return _resumable.take_up(
+        folder, TRAINING, lambda found: (Standing(**found.pop("standing")), found)
+    )
 
 
 def best_path(folder: Path, epoch: int) -> Path:
     """Return where the weights of an epoch lie while it is the best."""
     return folder / f"best-{epoch}.safetensors"
-
-
-def save_weights(path: Path, state: State) -> None:
-    """Write a model's weights."""
-    content = save({key: weights.detach().cpu().contiguous() for key, weights in state.items()})
-    with atomic_write(path) as stream:
-        stream.write(content)
 
 
 # ---- the result ----------------------------------------------------------------------------------
@@ -132,9 +117,8 @@ def save_weights(path: Path, state: State) -> None:
 def finish(folder: Path, state: State, cost: Cost) -> None:
     """Write the result, its cost last, which says that it is whole; clear away the rest."""
     save_weights(folder / WEIGHTS, state)
-    write_json(folder / COST, asdict(cost))
-    for path in (folder / STATE, *folder.glob("best-*.safetensors")):
-        path.unlink(missing_ok=True)
+    done_with = (folder / STATE, *folder.glob("best-*.safetensors"))
+    _resumable.finish(folder / COST, cost, done_with)
 
 
 def finished(folder: Path) -> Cost | None:
@@ -143,16 +127,7 @@ def finished(folder: Path) -> Cost | None:
     Raises:
         MethodError: the file is damaged.
     """
-    path = folder / COST
-    if not path.exists():
-        return None
-    try:
-        return Cost(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise MethodError(
-            f"recformer cannot read what its pre-training took, {path} ({type(error).__name__}): "
-            "delete the folder to pre-train anew"
-        ) from error
+    return _resumable.finished(folder / COST, Cost, TRAINING)
 
 
 def load_weights(path: Path, model: torch.nn.Module) -> None:
@@ -161,10 +136,4 @@ def load_weights(path: Path, model: torch.nn.Module) -> None:
     Raises:
         MethodError: the file is missing or damaged, or of another model.
     """
-    try:
-        model.load_state_dict(load_file(path))
-    except Exception as error:  # safetensors and torch raise many kinds
-        raise MethodError(
-            f"recformer cannot read its pre-trained weights, {path} ({type(error).__name__}): "
-            "delete the folder to pre-train anew"
-        ) from error
+    _resumable.put_weights(path, TRAINING, model.load_state_dict)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from harness.errors import MethodError
-from harness.files import atomic_write, canonical_json, sha256_text, write_json
+from harness.files import canonical_json, sha256_text
 from harness.histories import Histories
+from methods import _resumable
+from methods._resumable import STATE, WEIGHTS, Training
 from methods._sequential import SequentialSettings
 from methods._text import TextSettings
 from methods.s3rec.settings import Settings
 
-STATE, WEIGHTS, FACTS = "state.pt", "weights.safetensors", "facts.json"
+FACTS = "facts.json"
+TRAINING = Training("s3rec")
 
 _NETWORK = ("hidden_size", "inner_size", "n_layers", "n_heads", "hidden_dropout",
             "attention_dropout", "max_history", "layer_norm_eps", "initializer_range")  # fmt: skip
@@ -74,10 +76,7 @@ class Facts:
 
 def save_state(folder: Path, content: dict[str, Any]) -> None:
     """Write tensors and plain values to go on from."""
-    import torch
-
-    with atomic_write(folder / STATE) as stream:
-        torch.save(content, stream)
+    _resumable.save_state(folder, content)
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
@@ -86,34 +85,18 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     Raises:
         MethodError: the file is damaged.
     """
-    import torch
-
-    path = folder / STATE
-    if not path.exists():
-        return None
-    try:
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # pickle, zipfile and torch raise many kinds
-        raise damaged_state(folder, error) from error
+    return _resumable.take_up(folder, TRAINING, dict)
 
 
 def damaged_state(folder: Path, error: Exception) -> MethodError:
     """Return the error that says which file to delete where one cannot be gone on from."""
-    return MethodError(
-        f"s3rec cannot go on with pre-training: {folder / STATE} is damaged "
-        f"({type(error).__name__}); delete it to begin anew"
-    )
+    return TRAINING.damaged_state(folder / STATE, error)
 
 
 def finish(folder: Path, state: dict[str, Any], facts: Facts) -> None:
     """Write the result, its facts last, which say that it is whole; clear away the rest."""
-    from safetensors.torch import save
-
-    content = save({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()})
-    with atomic_write(folder / WEIGHTS) as stream:
-        stream.write(content)
-    write_json(folder / FACTS, asdict(facts))
-    (folder / STATE).unlink(missing_ok=True)
+    _resumable.save_weights(folder / WEIGHTS, state)
+    _resumable.finish(folder / FACTS, facts, [folder / STATE])
 
 
 def finished(folder: Path) -> tuple[dict[str, Any], Facts] | None:
@@ -122,15 +105,9 @@ def finished(folder: Path) -> tuple[dict[str, Any], Facts] | None:
     Raises:
         MethodError: a file is damaged.
     """
-    from safetensors.torch import load_file
-
-    if not (folder / FACTS).exists():
+    facts = _resumable.finished(folder / FACTS, Facts, TRAINING)
+    if facts is None:
         return None
-    try:
-        facts = Facts(**json.loads((folder / FACTS).read_text(encoding="utf-8")))
-        return load_file(folder / WEIGHTS), facts
-    except Exception as error:  # json and safetensors raise many kinds
-        raise MethodError(
-            f"s3rec cannot read its pre-trained weights in {folder} ({type(error).__name__}): "
-            "delete the folder to pre-train anew"
-        ) from error
+    state: dict[str, Any] = {}
+    _resumable.put_weights(folder / WEIGHTS, TRAINING, state.update)
+    return state, facts

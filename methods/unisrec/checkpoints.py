@@ -6,17 +6,16 @@ seeded by epoch and step.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import MethodError
-from harness.files import atomic_write, write_json
+from methods import _resumable
+from methods._resumable import STATE, WEIGHTS, Training
 
 PARTS = ("position_embedding", "trm_encoder", "LayerNorm", "moe_adaptor")
 """Of the network, what pre-training trains and a checkpoint holds: all but item embeddings."""
-STATE, WEIGHTS, COST = "state.pt", "weights.safetensors", "cost.json"
+COST = "cost.json"
 
 State = dict[str, Any]
 
@@ -88,18 +87,12 @@ def load_weights(folder: Path, network: Any, owner: str) -> None:
     Raises:
         MethodError: the file is missing or damaged, or of another network.
     """
-    from safetensors.torch import load_file
+    _resumable.put_weights(folder / WEIGHTS, Training(owner), lambda found: _copy(found, network))
 
-    path = folder / WEIGHTS
-    try:
-        found = load_file(path)
-        _check_shapes(found, part_state(network))
-        put(network, found)
-    except Exception as error:  # safetensors and torch raise many kinds
-        raise MethodError(
-            f"{owner} cannot read its pre-trained weights, {path} ({type(error).__name__}): delete "
-            "the folder to pre-train anew"
-        ) from error
+
+def _copy(found: State, network: Any) -> None:
+    _check_shapes(found, part_state(network))
+    put(network, found)
 
 
 def _check_shapes(found: State, expected: State) -> None:
@@ -113,15 +106,12 @@ def _check_shapes(found: State, expected: State) -> None:
 
 def save_state(folder: Path, standing: Standing, network: Any, optimiser: Any) -> None:
     """Write how far training has come."""
-    import torch
-
     content = {
         "standing": asdict(standing),
         "network": part_state(network),
         "optimiser": optimiser.state_dict(),
     }
-    with atomic_write(folder / STATE) as stream:
-        torch.save(content, stream)
+    _resumable.save_state(folder, content)
 
 
 def load_state(folder: Path, network: Any, optimiser: Any, owner: str) -> Standing:
@@ -130,23 +120,14 @@ def load_state(folder: Path, network: Any, optimiser: Any, owner: str) -> Standi
     Raises:
         MethodError: the file is damaged.
     """
-    import torch
 
-    path = folder / STATE
-    if not path.exists():
-        return Standing()
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+    def take(found: dict[str, Any]) -> Standing:
         standing = Standing(**found["standing"])
-        _check_shapes(found["network"], part_state(network))
-        put(network, found["network"])
+        _copy(found["network"], network)
         optimiser.load_state_dict(found["optimiser"])
-    except Exception as error:  # pickle, zipfile and torch raise many kinds
-        raise MethodError(
-            f"{owner} cannot go on with pre-training: {path} is damaged ({type(error).__name__}); "
-            "delete it to begin anew"
-        ) from error
-    return standing
+        return standing
+
+    return _resumable.take_up(folder, Training(owner), take) or Standing()
 
 
 # ---- the result ----------------------------------------------------------------------------------
@@ -154,14 +135,8 @@ def load_state(folder: Path, network: Any, optimiser: Any, owner: str) -> Standi
 
 def finish(folder: Path, network: Any, cost: Cost) -> None:
     """Write the result, its cost last, which says that it is whole; clear away the rest."""
-    from safetensors.torch import save
-
-    state = part_state(network)
-    content = save({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()})
-    with atomic_write(folder / WEIGHTS) as stream:
-        stream.write(content)
-    write_json(folder / COST, asdict(cost))
-    (folder / STATE).unlink(missing_ok=True)
+    _resumable.save_weights(folder / WEIGHTS, part_state(network))
+    _resumable.finish(folder / COST, cost, [folder / STATE])
 
 
 def finished(folder: Path, owner: str) -> Cost | None:
@@ -170,13 +145,4 @@ def finished(folder: Path, owner: str) -> Cost | None:
     Raises:
         MethodError: the file is damaged.
     """
-    path = folder / COST
-    if not path.exists():
-        return None
-    try:
-        return Cost(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise MethodError(
-            f"{owner} cannot read what its pre-training took, {path} ({type(error).__name__}): "
-            "delete the folder to pre-train anew"
-        ) from error
+    return _resumable.finished(folder / COST, Cost, Training(owner))
