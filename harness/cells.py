@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,10 +96,7 @@ def execute(
             stream.write(log_line(values) + "\n")
             stream.flush()
 
-        context = RunContext(
-            cell.seed, cell.device, work_dir, progress, validation, log, shared,
-            validation_digest(cell.split),
-        )  # fmt: skip
+        context = run_context(cell, work_dir, progress, validation, log, shared)
         started = time.perf_counter()
         cell.method.fit(training_data(cell), context)
         fit_s = time.perf_counter() - started
@@ -119,6 +116,17 @@ def execute(
         **_gpu_cost(cell.device),
     }
     return CellResult(ranks, cost, {**report, **validation.report()})
+
+
+def run_context(
+    cell: CellInput, work_dir: Path, progress: Progress, validation: Validation,
+    log: Callable[[Mapping[str, Any]], None], shared: SharedFolders | None,
+) -> RunContext:  # fmt: skip
+    """Return what a method is given to fit one cell with."""
+    return RunContext(
+        cell.seed, cell.device, work_dir, progress, validation, log, shared,
+        validation_digest(cell.split),
+    )  # fmt: skip
 
 
 def validation_digest(split: Split) -> str:

@@ -58,6 +58,7 @@ class SplitFacts:
         users: the sample, by rising index.
         slices: of all users, in the order of the prepared data set.
         texts: of every item, by index; None where they may not be published.
+        n_all_users: of the data set, where only a sample is tested; None where all are.
     """
 
     split_hash: str
@@ -66,6 +67,7 @@ class SplitFacts:
     users: tuple[SampledUser, ...]
     slices: tuple[Slice, ...]
     texts: tuple[str, ...] | None = None
+    n_all_users: int | None = None
 
 
 def split_facts(data: PreparedData) -> SplitFacts:
@@ -89,7 +91,8 @@ def split_facts(data: PreparedData) -> SplitFacts:
         for row in rows.tolist()
     )
     texts = data.item_texts if data.card.redistributable else None
-    return SplitFacts(identity, n_users, len(data.item_ids), users, slices_of(data), texts)
+    n_all = len(data.sequences) if data.card.protocol.test_sample is not None else None
+    return SplitFacts(identity, n_users, len(data.item_ids), users, slices_of(data), texts, n_all)
 
 
 # ---- the file ------------------------------------------------------------------------------------
@@ -116,6 +119,8 @@ def write_split_facts(path: Path, facts: SplitFacts) -> None:
     }  # fmt: skip
     if facts.texts is not None:
         value["texts"] = list(facts.texts)
+    if facts.n_all_users is not None:
+        value["n_all_users"] = facts.n_all_users
     write_text(path, json.dumps(value, indent=1) + "\n")
 
 
@@ -160,31 +165,36 @@ def _read(path: Path) -> SplitFacts:
 
 
 def _facts(value: dict[str, Any]) -> SplitFacts:
-    optional = ("texts",) if "texts" in value else ()
+    optional = tuple(name for name in ("texts", "n_all_users") if name in value)
     _check_keys(value, ("format", "split_hash", "n_users", "n_items", "users", "slices", *optional))
     if _whole(value["format"]) != FORMAT:
         raise ValueError(f"format {value['format']!r}, not {FORMAT}")
     n_users, n_items = _whole(value["n_users"]), _whole(value["n_items"])
-    users = tuple(_user(one, n_items) for one in _list(value["users"]))
+    n_all_users = _whole(value["n_all_users"]) if "n_all_users" in value else None
+    if n_all_users is not None and n_all_users < n_users:
+        raise ValueError(f"{n_users} of {n_all_users} users are tested")
+    bound = n_users if n_all_users is None else n_all_users
+    users = tuple(_user(one, bound, n_items) for one in _list(value["users"]))
     slices = tuple(_slice(one, n_users) for one in _list(value["slices"]))
     if any(one.user >= two.user for one, two in pairwise(users)):
         raise ValueError("users are not by rising index")
     if len({part.name for part in slices}) < len(slices):
         raise ValueError("two slices have one name")
-    texts = tuple(map(_text, _list(value["texts"]))) if optional else None
+    texts = tuple(map(_text, _list(value["texts"]))) if "texts" in value else None
     if texts is not None and len(texts) != n_items:
         raise ValueError(f"{len(texts)} texts of {n_items} items")
-    return SplitFacts(_text(value["split_hash"]), n_users, n_items, users, slices, texts)
+    return SplitFacts(
+        _text(value["split_hash"]), n_users, n_items, users, slices, texts, n_all_users
+    )
 
 
-def _user(value: dict[str, Any], n_items: int) -> SampledUser:
+def _user(value: dict[str, Any], n_users: int, n_items: int) -> SampledUser:
     _check_keys(value, ("user", "n_events", "history", "target"))
     history = tuple(_whole(item, n_items) for item in _list(value["history"]))
     n_events = _whole(value["n_events"])
     if len(history) != min(n_events, SHOWN_HISTORY) or not history:
         raise ValueError(f"{len(history)} items of a history of {n_events} events")
-    # of a sample of test users, indices go beyond their number
-    user, target = _whole(value["user"]), _whole(value["target"], n_items)
+    user, target = _whole(value["user"], n_users), _whole(value["target"], n_items)
     return SampledUser(user, n_events, history, target)
 
 

@@ -99,6 +99,18 @@ def chosen_card(
     )
 
 
+def limit_threads(threads: int | None) -> None:
+    """Fix the number of threads before numpy, numba or torch is imported."""
+    if threads is not None and threads < 1:
+        raise UsageError(f"--threads must be at least 1, found {threads}")
+    from harness.environment import THREADS_VARIABLE, numeric_threads
+
+    count = str(threads or numeric_threads())
+    os.environ[THREADS_VARIABLE] = count
+    for variable in ("MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = count
+
+
 def add_out_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--out``, the run folder."""
     parser.add_argument(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from harness.commands.options import (
     add_variant_options,
     chosen_card,
     default_cache,
+    limit_threads,
     names,
 )
 from harness.errors import DataError, UsageError
@@ -79,7 +79,7 @@ def _add_external_options(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Plan, run and print; 0 only if every cell is finished."""
-    _limit_threads(options.threads)
+    limit_threads(options.threads)
     from harness.external.submission import parse_submission
     from harness.planning import foreseen
 
@@ -102,18 +102,6 @@ def execute(options: argparse.Namespace) -> int:
     for reason in absent:
         print(f"error: {reason}", file=sys.stderr)
     return 1 if absent else status
-
-
-def _limit_threads(threads: int | None) -> None:
-    """Fix the number of threads before numpy, numba or torch is imported."""
-    if threads is not None and threads < 1:
-        raise UsageError(f"--threads must be at least 1, found {threads}")
-    from harness.environment import THREADS_VARIABLE, numeric_threads
-
-    count = str(threads or numeric_threads())
-    os.environ[THREADS_VARIABLE] = count
-    for variable in ("MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[variable] = count
 
 
 def _device(chosen: str) -> str:

@@ -80,15 +80,17 @@ def after_dedup(record: Record) -> bool:
     return repeats_last(record) and record.protocol["dedup"] == "consecutive"
 
 
+INFERENCE: Mapping[str, Any] = {
+    "decoding": "free", "rerank": None, "item_text": "full", "matching": "bm25", "pooling": "max",
+    "modulation": True,
+}  # fmt: skip
+"""How the paper's CALRec writes and matches texts; records without a setting had this value."""
+
+
 def papers_inference(settings: Mapping[str, Any], matching: str = "bm25") -> bool:
     """Tell whether CALRec wrote and matched texts as the paper does."""
-    expected = {
-        "decoding": "free", "rerank": None, "item_text": "full", "matching": matching,
-        "pooling": "max", "modulation": True,
-    }  # fmt: skip
-    return all(settings.get(name, value) == value for name, value in expected.items()) and (
-        matching == "bm25" or "matching" in settings
-    )
+    expected = {**INFERENCE, "matching": matching}
+    return all(settings.get(name, INFERENCE[name]) == expected[name] for name in INFERENCE)
 
 
 def tuned(

@@ -221,10 +221,10 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Run what is not finished and print the tables; 1 where a variant failed."""
     options = parser().parse_args(arguments)
-    from harness.environment import THREADS_VARIABLE, numeric_threads
+    from harness.commands.options import limit_threads
     from harness.errors import HarnessError
 
-    os.environ[THREADS_VARIABLE] = str(options.threads or numeric_threads())
+    limit_threads(options.threads)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         rows, failed = _run(options)

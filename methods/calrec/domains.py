@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,8 +57,9 @@ class Domain:
             max_history_items=settings.max_history_items,
         )
 
+    @cached_property
     def digest(self) -> str:
-        """Return the SHA-256 of all that a training reads of it, in hexadecimal."""
+        """The SHA-256 of all that a training reads of it, in hexadecimal."""
         found = hashlib.sha256(b"calrec domain, form 1")
         head = canonical_json([list(self.texts), self.template.verb, self.template.stop]).encode()
         parts = [head, self.histories.users, self.histories.items, self.histories.offsets]

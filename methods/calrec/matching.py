@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from methods.calrec.attributes import attributes, labels_of
 from methods.calrec.retrieval import EPSILON, N_PREDICTIONS, GeneratedText, kept_predictions
+from methods.calrec.settings import Settings
 
 
 @dataclass
@@ -67,6 +68,16 @@ class HierarchicalMatcher:
             values = attributes(text, self.labels)
             for level in range(1, self._depth + 1) if values else ():
                 self._found.setdefault(values[:level], []).append(index)  # type: ignore[index]
+
+    @classmethod
+    def of(cls, items: Sequence[str], settings: Settings) -> HierarchicalMatcher:
+        """Return the matching that CALRec's settings ask for."""
+        return cls(
+            items,
+            n_predictions=settings.n_predictions,
+            epsilon=settings.epsilon,
+            modulation=settings.modulation,
+        )
 
     def matches(self, text: str) -> tuple[int, list[int]]:
         """Return how many attributes match at most, from the first one on, and which items do."""

@@ -108,7 +108,8 @@ class CALRec(Method):
         from methods.calrec.accounting import Accounts
         from methods.calrec.domains import source_domains, target_domain
         from methods.calrec.matching import HierarchicalMatcher
-        from methods.calrec.weights import Trainer, report, retriever
+        from methods.calrec.retrieval import Retriever
+        from methods.calrec.weights import Trainer, report
         from methods.calrec.writing import Writer
 
         settings: Settings = self.settings
@@ -121,11 +122,8 @@ class CALRec(Method):
             from methods.calrec.rehearsal import check_generation
 
             check_generation(self._backbone, settings.max_input_tokens)
-        self._retriever = retriever(target.texts, settings)
-        self._matcher = HierarchicalMatcher(
-            target.texts, n_predictions=settings.n_predictions, epsilon=settings.epsilon,
-            modulation=settings.modulation,
-        )  # fmt: skip
+        self._retriever = Retriever.of(target.texts, settings)
+        self._matcher = HierarchicalMatcher.of(target.texts, settings)
         self._catalogue = {text.strip() for text in target.texts}
         self._accounts, self._reranker = Accounts(), None
         self._validating: int | None = None

@@ -70,11 +70,12 @@ def read_targets(backbone: Backbone, pairs: Sequence[TrainingPair], pool_special
 
     Without any prefix, behind the beginning-of-sequence token where the tokeniser has one.
     """
-    opening, end = backbone.opening_ids, 0 if pool_special else -1
-    texts = [[*opening, *(pair.target if pool_special else pair.target[:end])] for pair in pairs]
+    opening = backbone.opening_ids
     # a target of nothing but its end has nothing else to pool
-    texts = [text if len(text) > len(opening) else [*opening, *pair.target]
-             for text, pair in zip(texts, pairs, strict=True)]  # fmt: skip
+    texts = [
+        [*opening, *(pair.target if pool_special else pair.target[:-1] or pair.target)]
+        for pair in pairs
+    ]
     ids, _ = right_padded(texts, backbone.eos_id)
     states, _ = _states(backbone, ids, logits=False)
     first = 0 if pool_special else len(opening)

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from harness.data.prepared import PreparedData
     from harness.records import Record
+    from methods.calrec.retrieval import GeneratedText
 
 CHANGEABLE = ("pooling", "modulation", "epsilon", "n_predictions", "matching")
 
@@ -105,8 +105,8 @@ def rematched(
     from harness.splits import split_data, split_hash
     from methods.calrec.domains import read_texts as read_item_texts
     from methods.calrec.matching import HierarchicalMatcher
+    from methods.calrec.retrieval import Retriever
     from methods.calrec.settings import HIERARCHICAL, Settings
-    from methods.calrec.weights import retriever
 
     if record.status != "ok" or record.method["name"] != "calrec":
         raise DataError(f"{run} is no finished run of calrec")
@@ -120,12 +120,8 @@ def rematched(
     layers = [Layer("record", stored), Layer("--set", values)]
     settings: Settings = resolve(Settings, "calrec", layers)[0]
     texts = read_item_texts(data.item_texts, settings)
-    matcher: Any = retriever(texts, settings)
-    if settings.matching == HIERARCHICAL:
-        matcher = HierarchicalMatcher(
-            texts, n_predictions=settings.n_predictions, epsilon=settings.epsilon,
-            modulation=settings.modulation,
-        )  # fmt: skip
+    kind = HierarchicalMatcher if settings.matching == HIERARCHICAL else Retriever
+    matcher = kind.of(texts, settings)
     samples, split = _samples(run), split_data(data)
     ranks = []
     for user, target in zip(split.test_histories.users.tolist(), split.test_targets, strict=True):
@@ -138,20 +134,14 @@ def rematched(
     return summary(optimistic, pessimistic)
 
 
-def _samples(run: Path) -> dict[int, list[Any]]:
-    from harness.errors import DataError
-    from methods.calrec.retrieval import GeneratedText
+def _samples(run: Path) -> dict[int, list[GeneratedText]]:
+    from methods.calrec.texts import parsed
 
-    found: dict[int, list[Any]] = {}
-    for path in sorted((run / "work" / "generated").glob("*.jsonl")):
-        try:
-            for line in path.read_bytes().splitlines():
-                values = json.loads(line)
-                pairs = zip(values["texts"], values["log_probabilities"], strict=True)
-                found[int(values["user"])] = [GeneratedText(str(t), float(s)) for t, s in pairs]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}: not the generated texts of a run ({error})") from error
-    return found
+    return {
+        user: written.texts
+        for path in sorted((run / "work" / "generated").glob("*.jsonl"))
+        for user, written in parsed(path)
+    }
 
 
 if __name__ == "__main__":

@@ -218,7 +218,7 @@ class Reranker:
         for start in range(0, len(histories), USERS_PER_FILE):
             rows = np.arange(start, min(start + USERS_PER_FILE, len(histories)))
             part = histories.select(rows)
-            path = None if self._folder is None else self._folder / f"{name_of(part)}.npy"
+            path = None if self._folder is None else self._folder / name_of(part, ".npy")
             if path is not None and path.exists():
                 parts.append(_kept(path, (len(part), len(self._all))))
                 continue

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from harness.errors import MethodError
 from methods._bm25 import BM25
 from methods._vector_cache import VectorCache
+from methods.calrec.settings import Settings
 
 N_PREDICTIONS = 10
 EPSILON = 1 / 5000
@@ -117,6 +118,17 @@ class Retriever:
         self._n_predictions, self._pooling = n_predictions, pooling
         self._epsilon = epsilon if modulation else 0.0
         self._cache = VectorCache(cache_bytes)
+
+    @classmethod
+    def of(cls, items: Sequence[str], settings: Settings) -> Retriever:
+        """Return the retrieval that CALRec's settings ask for."""
+        return cls(
+            items,
+            n_predictions=settings.n_predictions,
+            epsilon=settings.epsilon,
+            pooling=settings.pooling,
+            modulation=settings.modulation,
+        )
 
     @property
     def n_items(self) -> int:

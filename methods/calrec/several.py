@@ -13,7 +13,6 @@ seed, device and threads, finds them.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -44,10 +43,11 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Train; the first process tells how it went."""
     options = parser().parse_args(arguments)
-    from harness.environment import DEFAULT_THREADS, THREADS_VARIABLE
+    from harness.commands.options import limit_threads
+    from harness.environment import DEFAULT_THREADS
 
     # as `run` has them: accelerate sets the variable to 1, and threads decide the shared folder
-    os.environ[THREADS_VARIABLE] = str(options.threads or DEFAULT_THREADS)
+    limit_threads(options.threads or DEFAULT_THREADS)
     from accelerate import PartialState
 
     from harness.errors import HarnessError
@@ -65,10 +65,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _train(options: argparse.Namespace, first: bool) -> None:
-    from harness.cells import CellInput, Validation, training_data, validation_digest
+    from harness.cells import CellInput, Validation, run_context, training_data
     from harness.commands.options import chosen_card, default_cache
     from harness.data.prepare import prepare
-    from harness.method import RunContext
     from harness.planning import choose_methods, plan_cell
     from harness.pretraining import PreparedMixtures
     from harness.progress import Progress
@@ -97,9 +96,9 @@ def _train(options: argparse.Namespace, first: bool) -> None:
             method, data.card.name, data.item_texts, data.card.verb, split_data(data),
             options.seed, options.device, data.item_attributes, cell.mixture,
         )  # fmt: skip
-        context = RunContext(
-            options.seed, options.device, Path(folder), progress, Validation(inputs),
-            lambda values: None, shared_folders(cell, cache), validation_digest(inputs.split),
+        context = run_context(
+            inputs, Path(folder), progress, Validation(inputs), lambda values: None,
+            shared_folders(cell, cache),
         )  # fmt: skip
         seed_everything(options.seed)
         method.fit(training_data(inputs), context)

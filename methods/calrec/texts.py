@@ -25,12 +25,12 @@ USERS_PER_FILE = {"cpu": 64, "cuda": 1024}
 """What a stopped generation loses at most; a GPU wants many users at once."""
 
 
-def name_of(histories: Histories) -> str:
+def name_of(histories: Histories, ending: str = ".jsonl") -> str:
     """Return the file's name for some users with their histories."""
     digest = hashlib.sha256(b"calrec texts, form 1")
     for part in (histories.users, histories.items, histories.offsets):
         digest.update(part.astype("<i8").tobytes())
-    return f"{digest.hexdigest()[:24]}.jsonl"
+    return f"{digest.hexdigest()[:24]}{ending}"
 
 
 def write_texts(path: Path, histories: Histories, written: list[Written]) -> None:
@@ -55,16 +55,30 @@ def read_texts(path: Path, histories: Histories) -> list[Written] | None:
     """
     if not path.exists():
         return None
+    found = parsed(path)
+    if [user for user, _ in found] != histories.users.tolist():
+        raise _unreadable(path, "it is of other users")
+    return [written for _, written in found]
+
+
+def parsed(path: Path) -> list[tuple[int, Written]]:
+    """Return the users of a file, in its order, and what was written for each.
+
+    Raises:
+        MethodError: the file is damaged.
+    """
     try:
         # bytes end lines at line feeds alone, text also at characters that a model may write
-        lines = [json.loads(line) for line in path.read_bytes().splitlines()]
-        users = histories.users.tolist()
-        return [_written(line, user) for line, user in zip(lines, users, strict=True)]
+        return [_written(json.loads(line)) for line in path.read_bytes().splitlines()]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise MethodError(
-            f"calrec cannot read the texts generated earlier, {path} ({type(error).__name__}): "
-            "delete the file to generate them anew"
-        ) from error
+        raise _unreadable(path, type(error).__name__) from error
+
+
+def _unreadable(path: Path, reason: str) -> MethodError:
+    return MethodError(
+        f"calrec cannot read the texts generated earlier, {path} ({reason}): delete the file to "
+        "generate them anew"
+    )
 
 
 @dataclass(frozen=True)
@@ -104,11 +118,10 @@ def written_in_parts(
         yield WrittenPart(part, found, reused)
 
 
-def _written(line: dict[str, object], user: int) -> Written:
-    if line["user"] != user:
-        raise ValueError("another user")
+def _written(line: dict[str, object]) -> tuple[int, Written]:
     texts, scores = line["texts"], line["log_probabilities"]
     if not (isinstance(texts, list) and isinstance(scores, list)):
         raise TypeError("no lists")
     found = [GeneratedText(str(t), float(s)) for t, s in zip(texts, scores, strict=True)]
-    return Written(found, int(str(line["tokens"])), int(str(line["cut_off"])))
+    counts = int(str(line["tokens"])), int(str(line["cut_off"]))
+    return int(str(line["user"])), Written(found, *counts)

@@ -143,7 +143,7 @@ class Tuning:
     def accumulate(
         self, pairs: Sequence[TrainingPair], step: int, first: bool
     ) -> Mapping[str, float]:
-        """Add a batch's gradient; see `harness` logs for what is summed."""
+        """Add a batch's gradient; return the sums that `summarise` makes means of."""
         sums: dict[str, float] = {}
         if first and self._settings.term_norms:
             sums |= term_norms(self.gradient, pairs, step, self.optimisation.zero)

@@ -70,14 +70,14 @@ class Trainer:
 
     def weights_key(self) -> str:
         """Return what determines the weights in the end."""
-        data = [domain.digest() for domain in [*self._sources, self._target]]
+        data = [domain.digest for domain in [*self._sources, self._target]]
         held_out = self._context.validation_digest
         return keys.stage_two_key(self._settings, self._context.seed, data, held_out)
 
     def train(
         self, maker: SequenceMaker, validate: Callable[[int], float] | None
-    ) -> Backbone:  # fmt: skip
-        """Run all stages that the settings ask for; returns the backbone.
+    ) -> None:  # fmt: skip
+        """Run all stages that the settings ask for.
 
         Args:
             maker: of the target's token sequences.
@@ -90,7 +90,7 @@ class Trainer:
         # dropout draws from torch's generator, and what was imported may have used it
         seed_everything(self._context.seed)
         settings, seed = self._settings, self._context.seed
-        early = [domain.digest() for domain in self._early]
+        early = [domain.digest for domain in self._early]
         if settings.backbone == TINY and settings.tiny_pretraining_epochs:
             self._stage(
                 "pretraining", keys.stand_in_key(settings, seed, early),
@@ -99,10 +99,9 @@ class Trainer:
         if self._sources:
             selecting = self._selecting()
             key = keys.stage_one_key(settings, seed, early, selecting is not None)
-            self._stage("stage1", key, lambda: self._stage_one(selecting))
+            self._stage("stage1", key, lambda: self._stage_one(selecting, key))
         if settings.epochs:
             self._stage("fine_tuning", self.weights_key(), lambda: self._stage_two(maker, validate))
-        return self.backbone
 
     def _stage(
         self, name: str, key: str,
@@ -126,14 +125,12 @@ class Trainer:
         self.done[name] = Done(result, reused)
 
     def _stage_one(
-        self, selecting: Domain | None
+        self, selecting: Domain | None, key: str
     ) -> tuple[Plan, Optimisation, Callable[[], bool]]:  # fmt: skip
         settings, seed = self._settings, self._context.seed
         makers = [domain.maker(self.backbone, settings) for domain in self._sources]
         validate = None
         if selecting is not None:
-            early = [domain.digest() for domain in self._early]
-            key = keys.stage_one_key(settings, seed, early, validated=True)
             judge = Judge(selecting, self.backbone, settings, self._context, key)
             validate = judge.ndcg
         tuning = Tuning(self.backbone, settings, (seed, STAGE_ONE))
@@ -170,7 +167,7 @@ class Judge:
         self._settings, self._context, self._key = settings, context, key
         maker = domain.maker(backbone, settings)
         self._writer = Writer(backbone, maker, settings, context, len(domain.texts))
-        self._retriever = retriever(domain.texts, settings)
+        self._retriever = Retriever.of(domain.texts, settings)
         generator = np.random.default_rng([context.seed, STAGE_ONE, SELECTION])
         count = min(settings.validation_users, len(domain.histories))
         rows = np.sort(generator.choice(len(domain.histories), size=count, replace=False))
@@ -192,17 +189,6 @@ class Judge:
                 ranks = rank_targets(scores, self._targets[row : row + 1])
                 values.append(SELECTION_METRIC.values(ranks.pessimistic)[0])
         return mean(np.array(values))
-
-
-def retriever(catalogue: Sequence[str], settings: Settings) -> Retriever:
-    """Return the paper's retrieval over a catalogue."""
-    return Retriever(
-        catalogue,
-        n_predictions=settings.n_predictions,
-        epsilon=settings.epsilon,
-        pooling=settings.pooling,
-        modulation=settings.modulation,
-    )
 
 
 def report(done: dict[str, Done]) -> dict[str, Any]:

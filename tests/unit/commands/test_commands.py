@@ -7,8 +7,8 @@ import os
 import pytest
 
 from harness import environment
-from harness.commands.options import default_cache, names, seeds
-from harness.commands.run import _device, _limit_threads
+from harness.commands.options import default_cache, limit_threads, names, seeds
+from harness.commands.run import _device
 from harness.errors import UsageError
 
 
@@ -55,13 +55,13 @@ def test_devices(monkeypatch):
 def test_threads(monkeypatch):
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.setenv(variable, "1")
-    _limit_threads(3)
+    limit_threads(3)
     assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "3"
     assert environment.numeric_threads() == 3
-    _limit_threads(None)  # what the user's environment says stays
+    limit_threads(None)  # what the user's environment says stays
     assert environment.numeric_threads() == 3
     monkeypatch.delenv("OMP_NUM_THREADS")
-    _limit_threads(None)
+    limit_threads(None)
     assert environment.numeric_threads() == environment.DEFAULT_THREADS
     monkeypatch.setenv("OMP_NUM_THREADS", "4,2")
     assert environment.numeric_threads() == 4

@@ -68,3 +68,22 @@ def test_files_from_elsewhere_are_refused(both: tuple) -> None:
 
     with pytest.raises(DataError, match="leave out --test-users"):
         HeldOut.of(both[1])
+
+
+def test_facts_of_the_split_are_kept_and_users_beyond_the_data_set_are_refused(
+    both: tuple, tmp_path: Path
+) -> None:
+    from harness.split_facts import read_split_facts, split_facts, write_split_facts
+
+    data, path = both[1], tmp_path / "split.json"
+    facts = split_facts(data)
+    write_split_facts(path, facts)
+    found = read_split_facts(path, facts.split_hash)
+    assert (found.users, found.n_users) == (facts.users, 20)
+    assert found.n_all_users == len(data.sequences)
+    # one of the tested users' indices goes beyond their number
+    assert max(user.user for user in found.users) >= 20
+    for n_all in (found.users[-1].user, 19):
+        write_split_facts(path, dataclasses.replace(facts, n_all_users=n_all))
+        with pytest.raises(DataError, match="damaged"):
+            read_split_facts(path, facts.split_hash)
