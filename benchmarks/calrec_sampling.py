@@ -36,9 +36,10 @@ from harness.histories import Histories
 from harness.method import Input, TrainingData
 from harness.progress import Progress
 from harness.splits import leave_one_out
-from methods.calrec.backbone import Backbone, load_backbone
+from methods.calrec.backbone import Backbone
 from methods.calrec.domains import Domain, target_domain
 from methods.calrec.generation import generate
+from methods.calrec.loading import load_backbone
 from methods.calrec.precision import generating
 from methods.calrec.sequences import SequenceMaker
 from methods.calrec.settings import BFLOAT16, FLOAT32, TINY, Settings

@@ -4,14 +4,15 @@ From the inside out; each module imports those above it alone:
 
 * `settings`, `keys`: what can be told, and which of it decides weights and texts;
 * `prompts`, `attributes`, `sequences`: the layout of histories and targets (section 3.2);
-* `location`, `tiny`, `backbone`, `precision`, `masks`: the language model;
+* `location`, `tiny`, `backbone`, `loading`, `precision`, `masks`: the language model;
 * `domains`: the target and the parts of a mixture, as they are read;
+* `retrieval`, `matching`: from texts to item scores: Algorithm 1, hierarchical matching (section 6);
+* `trie`, `sample_tree`, `generation`, `rehearsal`, `vllm_generation`: sampling with sequence scores
+  (section 3.5);
+* `writing`, `texts`: texts for the users of a data set, kept on disk;
 * `objective`, `gradients`, `optimisation`: what is minimised (section 3.4), in parts that fit;
 * `states`, `stage`, `training`: resumable stages, and what each one trains (section 3.3);
-* `trie`, `generation`, `vllm_generation`, `rehearsal`, `writing`, `texts`: sampling with sequence
-  scores (section 3.5), and texts on disk;
-* `retrieval`, `matching`, `reranking`: from texts to item scores: Algorithm 1, hierarchical
-  matching (section 6), and another method's items in the order of their texts;
+* `reranking`: another method's items in the order of their texts;
 * `weights`: all stages of one run, done or taken from an earlier run;
 * `accounting`, `method`: what it cost, and the order of it all.
 

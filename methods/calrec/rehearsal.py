@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from harness.errors import DataError
 from methods.calrec.backbone import Backbone, n_embeddings
-from methods.calrec.generation import LogitsError, Sample, generate
+from methods.calrec.generation import generate
 from methods.calrec.precision import generation_precision
+from methods.calrec.sample_tree import LogitsError, Sample
 
 # nats, over a text of so many tokens; float32 rounding stays far below
 TOLERANCE, STEPS = 0.05, 4

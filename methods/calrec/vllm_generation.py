@@ -14,8 +14,8 @@ from typing import Any
 
 from harness.errors import DataError, UsageError
 from methods.calrec.backbone import Backbone
-from methods.calrec.generation import Sample
 from methods.calrec.rehearsal import plain_score
+from methods.calrec.sample_tree import Sample
 
 # nats a token: vLLM computes in another order, perhaps in bfloat16
 TOLERANCE = 0.1

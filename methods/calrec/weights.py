@@ -15,8 +15,9 @@ from harness.ranking import rank_targets
 from harness.seeding import seed_everything
 from methods import _gathering as gathering
 from methods.calrec import keys, states, texts
-from methods.calrec.backbone import Backbone, load_backbone
+from methods.calrec.backbone import Backbone
 from methods.calrec.domains import Domain
+from methods.calrec.loading import load_backbone
 from methods.calrec.optimisation import Optimisation
 from methods.calrec.retrieval import Retriever
 from methods.calrec.sequences import SequenceMaker

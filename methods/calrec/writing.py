@@ -14,9 +14,10 @@ from harness.errors import MethodError
 from harness.histories import Histories
 from harness.method import RunContext
 from methods.calrec.backbone import Backbone
-from methods.calrec.generation import LogitsError, generate
+from methods.calrec.generation import generate
 from methods.calrec.precision import generating
 from methods.calrec.retrieval import GeneratedText
+from methods.calrec.sample_tree import LogitsError
 from methods.calrec.sequences import SequenceMaker
 from methods.calrec.settings import TRIE, VLLM, Settings
 from methods.calrec.trie import Trie

@@ -35,7 +35,7 @@ def make_settings() -> Callable[..., Any]:
 @pytest.fixture
 def make_backbone(make_settings: Callable[..., Any]) -> Callable[..., Any]:
     """An untrained tiny backbone over `CATALOGUE`; ``scale`` sharpens its random logits."""
-    from methods.calrec.backbone import load_backbone
+    from methods.calrec.loading import load_backbone
     from methods.calrec.prompts import Template
 
     def make(scale: float = 1.0, seed: int = 3, **values: Any) -> Any:

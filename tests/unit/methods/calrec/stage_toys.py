@@ -73,7 +73,7 @@ def sources(selecting: bool = True, texts: Sequence[str] = ()) -> tuple[SourceDo
 
 def tiny_backbone(**values: Any) -> Any:
     """An untrained tiny backbone in float64, so that sums in another order show no rounding."""
-    from methods.calrec.backbone import load_backbone
+    from methods.calrec.loading import load_backbone
     from methods.calrec.prompts import Template
     from tests.unit.methods.calrec.conftest import CATALOGUE
 

@@ -14,7 +14,8 @@ import pytest
 from harness.errors import DataError, UsageError
 from harness.histories import Histories
 from methods.calrec import METHOD
-from methods.calrec.backbone import describe_backbone, load_pretrained
+from methods.calrec.backbone import describe_backbone
+from methods.calrec.loading import load_pretrained
 from methods.calrec.prompts import Template
 
 torch = pytest.importorskip("torch")

@@ -11,9 +11,10 @@ from scipy.stats import chisquare
 
 from harness.errors import DataError
 from methods.calrec import masks
-from methods.calrec.generation import LogitsError, draw, generate
+from methods.calrec.generation import generate
 from methods.calrec.masks import left_padded
 from methods.calrec.rehearsal import check_generation
+from methods.calrec.sample_tree import LogitsError, draw
 from tests.unit.methods.calrec.families import FAMILIES, model_of
 
 torch = pytest.importorskip("torch")

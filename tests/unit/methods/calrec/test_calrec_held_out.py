@@ -26,7 +26,7 @@ class TrainingRecorder:
     """Keeps all that any backbone reads in training mode, as texts and as tokens."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from methods.calrec import backbone as module
+        from methods.calrec import loading as module
 
         self.texts: list[str] = []
         self.rows: list[str] = []

@@ -224,7 +224,7 @@ def test_logits_that_are_not_finite_name_the_user(fitted: Any) -> None:
 def test_generation_is_float32_where_training_is_not(
     make_settings: Make, make_context: Make, make_data: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from methods.calrec import backbone, precision
+    from methods.calrec import loading, precision
 
     monkeypatch.setattr(precision, "BFLOAT16_DEVICES", {"cpu"})
     seen = set()
@@ -232,14 +232,14 @@ def test_generation_is_float32_where_training_is_not(
     def record(model: Any, arguments: Any, output: Any) -> None:
         seen.add((model.training, torch.is_autocast_enabled("cpu"), output.logits.dtype))
 
-    original = backbone.describe_backbone
+    original = loading.describe_backbone
 
     def watched(*arguments: Any) -> Any:
         found = original(*arguments)
         found.model.register_forward_hook(record)
         return found
 
-    monkeypatch.setattr(backbone, "describe_backbone", watched)
+    monkeypatch.setattr(loading, "describe_backbone", watched)
     method = METHOD(make_settings(tiny_pretraining_epochs=1, epochs=1))
     method.fit(make_data([[1, 2, 3], [4, 5, 6]]), make_context())
     with torch.autocast("cpu", dtype=torch.bfloat16):  # a caller's own must not matter either

@@ -96,7 +96,9 @@ def other_users(**changes: Any) -> Histories:
 def test_the_file_of_other_users_is_refused(tmp_path: Path, histories: Histories) -> None:
     path = tmp_path / "texts.jsonl"
     write_texts(path, TESTED, WRITTEN)
-    with pytest.raises(MethodError, match=r"texts\.jsonl \(it is of other users\): delete the file"):
+    with pytest.raises(
+        MethodError, match=r"texts\.jsonl \(it is of other users\): delete the file"
+    ):
         read_texts(path, histories)
 
 

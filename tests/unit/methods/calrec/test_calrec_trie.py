@@ -15,7 +15,8 @@ from scipy.stats import chisquare
 from harness.histories import Histories
 from methods.calrec import METHOD
 from methods.calrec import trie as trie_module
-from methods.calrec.generation import LogitsError, Sample, generate
+from methods.calrec.generation import generate
+from methods.calrec.sample_tree import LogitsError, Sample
 from methods.calrec.trie import Trie
 
 torch = pytest.importorskip("torch")

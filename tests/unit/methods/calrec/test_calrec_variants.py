@@ -67,7 +67,7 @@ def test_an_encoder_without_a_head_is_refused(tmp_path: Path, make_backbone: Mak
         transformers.T5Config(d_model=16, d_ff=16, num_layers=1, num_heads=2, vocab_size=400)
     ).save_pretrained(tmp_path / "t5")
     make_backbone().tokenizer.save_pretrained(tmp_path / "t5")
-    from methods.calrec.backbone import load_pretrained
+    from methods.calrec.loading import load_pretrained
 
     with pytest.raises(DataError, match=r"t5.*cannot be loaded"):
         load_pretrained(str(tmp_path / "t5"))
@@ -103,7 +103,7 @@ def test_lora_trains_its_adapters_alone(saved: Path, tmp_path: Path, make_data: 
 
 
 def _loaded(saved: Path) -> Any:
-    from methods.calrec.backbone import load_pretrained
+    from methods.calrec.loading import load_pretrained
 
     return load_pretrained(str(saved))
 
