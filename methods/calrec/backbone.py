@@ -1,4 +1,4 @@
-"""A causal language model as CALRec uses it, and what is found out about one: wherever it is from."""
+"""A causal language model as CALRec uses it, and what is found out about one."""
 
 from __future__ import annotations
 
