@@ -6,7 +6,7 @@ From the inside out; each module imports those above it alone:
 * `prompts`, `attributes`, `sequences`: the layout of histories and targets (section 3.2);
 * `location`, `tiny`, `backbone`, `loading`, `precision`, `masks`: the language model;
 * `domains`: the target and the parts of a mixture, as they are read;
-* `retrieval`, `matching`: from texts to item scores: Algorithm 1, hierarchical matching (section 6);
+* `retrieval`, `matching`: from texts to item scores: Algorithm 1, hierarchies (section 6);
 * `trie`, `sample_tree`, `generation`, `rehearsal`, `vllm_generation`: sampling with sequence scores
   (section 3.5);
 * `writing`, `texts`: texts for the users of a data set, kept on disk;
